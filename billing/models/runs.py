@@ -1,0 +1,34 @@
+"""What the nightly run did."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+
+class BillingRun(models.Model):
+    """One run of the nightly work: what it counted and whom it failed for."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running", "Running"
+        COMPLETED = "completed", "Completed"
+        INCOMPLETE = "incomplete", "Completed with failures"
+        FAILED = "failed", "Failed"
+
+    at = models.DateTimeField(help_text="The instant the run worked as of.")
+    status = models.CharField(max_length=20, choices=Status, default=Status.RUNNING)
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    events_folded = models.PositiveBigIntegerField(default=0)
+    invoices_drafted = models.PositiveIntegerField(default=0)
+    invoices_finalized = models.PositiveIntegerField(default=0)
+    invoices_pushed = models.PositiveIntegerField(default=0)
+    failures = models.JSONField(
+        default=list, blank=True, help_text="One entry for each customer or step that failed."
+    )
+
+    class Meta:
+        ordering = ["-started_at"]
+
+    def __str__(self) -> str:
+        return f"Run as of {self.at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,102 @@
+"""The mirror of Stripe: who is who there, how far each invoice got, and what Stripe told."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from billing.models.invoices import Invoice
+from customers.models import Customer
+
+
+class StripeCustomer(models.Model):
+    """A customer's counterpart in one Stripe account and mode."""
+
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="stripe_customers"
+    )
+    account = models.CharField(max_length=100, help_text="Tells accounts and modes apart.")
+    stripe_id = models.CharField(max_length=255, blank=True)
+    generation = models.PositiveIntegerField(default=1)
+    started_at = models.DateTimeField(null=True, blank=True)
+    failures = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "account"], name="billing_stripecustomer_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.stripe_id or f"{self.customer} (not at Stripe yet)"
+
+
+class StripePush(models.Model):
+    """How far an invoice has got on its way to Stripe."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "On its way"
+        COMPLETED = "completed", "At Stripe"
+        ATTENTION = "attention", "Needs attention"
+
+    invoice = models.OneToOneField(Invoice, on_delete=models.PROTECT, related_name="stripe_push")
+    status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)
+    stripe_invoice_id = models.CharField(max_length=255, blank=True, db_index=True)
+    stripe_status = models.CharField(max_length=20, blank=True)
+    stripe_number = models.CharField(max_length=100, blank=True)
+    hosted_invoice_url = models.URLField(max_length=1000, blank=True)
+    invoice_pdf = models.URLField(max_length=1000, blank=True)
+    attention = models.TextField(blank=True, help_text="What a person has to look into.")
+    request_id = models.CharField(
+        max_length=100, blank=True, help_text="Stripe's own, for support."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    retry_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.stripe_invoice_id or f"{self.invoice} (not at Stripe yet)"
+
+
+class StripePushStep(models.Model):
+    """One call of a push, written down before it is made so that no crash can double it."""
+
+    push = models.ForeignKey(StripePush, on_delete=models.CASCADE, related_name="steps")
+    name = models.CharField(max_length=40)
+    generation = models.PositiveIntegerField(default=1)
+    started_at = models.DateTimeField(null=True, blank=True)
+    failures = models.PositiveIntegerField(default=0)
+    payload_digest = models.CharField(max_length=64, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["push", "name"], name="billing_stripepushstep_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class StripeEvent(models.Model):
+    """A webhook as it came in, stored once by Stripe's id for it."""
+
+    event_id = models.CharField(max_length=255, unique=True)
+    account = models.CharField(max_length=100, blank=True)
+    livemode = models.BooleanField()
+    type = models.CharField(max_length=100)
+    object_id = models.CharField(max_length=255, blank=True)
+    created_at = models.DateTimeField(help_text="When it happened at Stripe.")
+    received_at = models.DateTimeField(default=timezone.now)
+    payload = models.JSONField()
+    handled_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    outcome = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-received_at"]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"

@@ -1,0 +1,94 @@
+"""What every endpoint of the API shares: errors and pagination."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from rest_framework import exceptions, status
+from rest_framework.pagination import CursorPagination
+from rest_framework.response import Response
+
+from config.errors import DomainError, InvalidInputError, NotFoundError
+
+RETRY_AFTER_SECONDS = 5
+
+
+class KeysetPagination(CursorPagination):
+    """Pages by key, stable while rows are added: `{"next": URL or null, "results": [...]}`."""
+
+    ordering = "-id"
+    page_size_query_param = "limit"
+    max_page_size = 500
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"next": self.get_next_link(), "results": data})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "required": ["next", "results"],
+            "properties": {
+                "next": {"type": "string", "format": "uri", "nullable": True},
+                "results": schema,
+            },
+        }
+
+
+def error_response(
+    http_status: int, code: str, message: str, details: Any = None, retry_after: int | None = None
+) -> Response:
+    error: dict[str, Any] = {"code": code, "message": message}
+    if details is not None:
+        error["details"] = details
+    headers = {"Retry-After": str(retry_after)} if retry_after is not None else None
+    return Response({"error": error}, status=http_status, headers=headers)
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer every failure as `{"error": {"code", "message", "details"?}}`."""
+    match error:
+        case NotFoundError() | Http404():
+            return error_response(404, "not_found", "Nothing is here, or it is not yours to see.")
+        case InvalidInputError():
+            details = {error.field: [error.message]} if error.field else None
+            return error_response(422, error.code, error.message, details)
+        case DomainError():
+            return error_response(409, error.code, error.message)
+        case exceptions.ValidationError():
+            return error_response(422, "invalid", first_message(error.detail), error.detail)
+        case exceptions.Throttled():
+            wait = int(error.wait or RETRY_AFTER_SECONDS) + 1
+            return error_response(429, "rate_limited", str(error.detail), retry_after=wait)
+        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
+            response = error_response(401, "unauthenticated", str(error.detail))
+            response["WWW-Authenticate"] = "Bearer"
+            return response
+        case exceptions.PermissionDenied() | PermissionDenied():
+            message = str(getattr(error, "detail", error)) or "This key may not do that."
+            return error_response(403, "forbidden", message)
+        case exceptions.APIException():
+            return error_response(error.status_code, str(error.default_code), str(error.detail))
+        case OperationalError() | InterfaceError():
+            message = "The database cannot be reached; nothing was stored. Send the request again."
+            return error_response(
+                status.HTTP_503_SERVICE_UNAVAILABLE,
+                "database_unavailable",
+                message,
+                retry_after=RETRY_AFTER_SECONDS,
+            )
+    return None
+
+
+def first_message(detail: Any, path: str = "") -> str:
+    """Return the first of nested validation messages, with the path of its field."""
+    if isinstance(detail, dict):
+        key, value = next(iter(detail.items()))
+        inner = path if key == "non_field_errors" else f"{path}.{key}".strip(".")
+        return first_message(value, inner)
+    if isinstance(detail, list):
+        filled = [(index, item) for index, item in enumerate(detail) if item]
+        index, item = filled[0]
+        is_nested = isinstance(item, (dict, list))
+        return first_message(item, f"{path}.{index}".strip(".") if is_nested else path)
+    return f"{path}: {detail}" if path else str(detail)

@@ -1,0 +1,135 @@
+"""Verbs on customers, members and API keys."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+
+from config.errors import DomainError, InvalidInputError
+from config.validation import validate
+from customers.models import ApiKey, Customer, Membership, User
+from customers.principals import Scope
+
+KEY_MARK = "tp"
+SECRET_BYTES = 32
+CUSTOMER_SCOPES = (Scope.EVENTS_WRITE, Scope.USAGE_READ, Scope.BILLING_READ)
+# Writing "last used" at every request would turn each read of the API into a write.
+LAST_USED_RESOLUTION = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new key and its secret, which exists here and nowhere else."""
+
+    api_key: ApiKey
+    secret: str
+
+
+@transaction.atomic
+def create_customer(*, key: str, name: str, **fields: Any) -> Customer:
+    """Create a customer; raises InvalidInputError naming the first field that is wrong."""
+    customer = Customer(key=key, name=name, **fields)
+    validate(customer)
+    customer.save()
+    return customer
+
+
+@transaction.atomic
+def update_customer(*, customer: Customer, **fields: Any) -> Customer:
+    """Change a customer's details. The key names the customer for ever and is refused."""
+    if fields.get("key", customer.key) != customer.key:
+        raise InvalidInputError("A customer's key never changes; leave it out.", field="key")
+    for name, value in fields.items():
+        setattr(customer, name, value)
+    validate(customer)
+    customer.save(update_fields=list(fields))
+    return customer
+
+
+@transaction.atomic
+def add_member(*, customer: Customer, user: User, role: str = Membership.Role.OWNER) -> Membership:
+    """Let a person into a customer's portal, or change the role they have there."""
+    membership, _ = Membership.objects.update_or_create(
+        customer=customer, user=user, defaults={"role": role}
+    )
+    return membership
+
+
+@transaction.atomic
+def create_api_key(
+    *,
+    name: str,
+    at: datetime,
+    customer: Customer | None = None,
+    scopes: Collection[str] = CUSTOMER_SCOPES,
+    expires_at: datetime | None = None,
+    created_by: User | None = None,
+) -> IssuedKey:
+    """Make a key; its secret is returned once and cannot be read again.
+
+    Raises InvalidInputError for an unknown or missing scope, for `admin` on a customer's key, and
+    for an expiry in the past.
+    """
+    if not scopes:
+        known = ", ".join(Scope)
+        raise InvalidInputError(f"Give the key at least one scope of {known}.", field="scopes")
+    if customer is not None and Scope.ADMIN in scopes:
+        message = "Only an operator key, one without a customer, may have the scope admin."
+        raise InvalidInputError(message, field="scopes")
+    if expires_at is not None and expires_at <= at:
+        raise InvalidInputError("The expiry must lie in the future.", field="expires_at")
+    prefix = f"{KEY_MARK}_{secrets.token_hex(6)}"
+    secret = f"{prefix}_{secrets.token_urlsafe(SECRET_BYTES)}"
+    api_key = ApiKey(
+        customer=customer,
+        name=name,
+        prefix=prefix,
+        secret_digest=digest_of(secret),
+        scopes=sorted(set(scopes)),
+        created_at=at,
+        created_by=created_by,
+        expires_at=expires_at,
+    )
+    validate(api_key)
+    api_key.save()
+    return IssuedKey(api_key=api_key, secret=secret)
+
+
+def revoke_api_key(*, api_key: ApiKey, at: datetime) -> None:
+    """Stop a key at once and for good; revoking twice keeps the first instant."""
+    if not ApiKey.objects.filter(pk=api_key.pk, revoked_at=None).update(revoked_at=at):
+        raise DomainError("This key is already revoked.", code="already_revoked")
+    api_key.revoked_at = at
+
+
+def authenticate_api_key(*, secret: str, at: datetime) -> ApiKey | None:
+    """Return the usable key with this secret, or None; notes when it was last used."""
+    prefix = secret_prefix(secret)
+    api_key = ApiKey.objects.select_related("customer").filter(prefix=prefix).first()
+    expected = bytes(api_key.secret_digest) if api_key else bytes(32)
+    is_right = hmac.compare_digest(expected, digest_of(secret))
+    if api_key is None or not is_right or not api_key.is_usable(at):
+        return None
+    note_use(api_key, at)
+    return api_key
+
+
+def secret_prefix(secret: str) -> str:
+    """Return the part of a secret that may be stored and shown: its first two parts."""
+    return "_".join(secret.split("_", 2)[:2])
+
+
+def digest_of(secret: str) -> bytes:
+    """Return the SHA-256 of a secret. It holds 256 random bits, so a slow hash adds nothing."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def note_use(api_key: ApiKey, at: datetime) -> None:
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=at - LAST_USED_RESOLUTION)
+    ApiKey.objects.filter(stale, pk=api_key.pk).update(last_used_at=at)

@@ -1,0 +1,52 @@
+"""Access logs that were billed from."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+
+class LogImport(models.Model):
+    """One run over a log file, with what became of each of its lines."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running", "Running"
+        COMPLETED = "completed", "Completed"
+        FAILED = "failed", "Failed"
+
+    name = models.CharField(max_length=500, help_text="The file's name.")
+    format = models.CharField(max_length=20)
+    mapping = models.JSONField(help_text="What a line means: customer, user and endpoint names.")
+    status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING)
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    lines = models.PositiveBigIntegerField(default=0)
+    accepted = models.PositiveBigIntegerField(default=0)
+    duplicate = models.PositiveBigIntegerField(default=0)
+    conflict = models.PositiveBigIntegerField(default=0)
+    rejected = models.PositiveBigIntegerField(default=0)
+    ignored = models.PositiveBigIntegerField(default=0)
+    unmapped = models.PositiveBigIntegerField(default=0)
+    unparsed = models.PositiveBigIntegerField(default=0)
+    error = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.started_at:%Y-%m-%d %H:%M})"
+
+
+class LogImportLine(models.Model):
+    """A line that did not become an event, kept as it was written."""
+
+    class Kind(models.TextChoices):
+        UNPARSED = "unparsed", "Could not be read"
+        UNMAPPED = "unmapped", "Has no customer"
+        REJECTED = "rejected", "Rejected"
+
+    log_import = models.ForeignKey(LogImport, on_delete=models.CASCADE, related_name="kept_lines")
+    number = models.PositiveBigIntegerField()
+    kind = models.CharField(max_length=10, choices=Kind)
+    reason = models.TextField()
+    text = models.TextField()
+
+    def __str__(self) -> str:
+        return f"Line {self.number}"

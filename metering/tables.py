@@ -1,0 +1,14 @@
+"""The tables that grow with events.
+
+They keep the rules that let PostgreSQL be replaced by distributed PostgreSQL without a change of
+code: `customer_id` leads every key and is named by every statement of the request path, and no
+foreign key crosses to the ordinary tables. `tests/citus` proves both.
+"""
+
+EVENT = "metering_event"
+EVENT_KEY = "metering_eventkey"
+PENDING_BATCH = "metering_pendingbatch"
+USAGE_BUCKET = "metering_usagebucket"
+USAGE_MEMBER = "metering_usagemember"
+
+EVENT_TABLES = (EVENT, EVENT_KEY, PENDING_BATCH, USAGE_BUCKET, USAGE_MEMBER)

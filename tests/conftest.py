@@ -1,0 +1,33 @@
+"""Fixtures that any test may ask for."""
+
+from collections.abc import Callable
+
+import pytest
+from rest_framework.test import APIClient
+
+from customers.models import Customer
+from tests import factories
+
+
+@pytest.fixture
+def acme(db: None) -> Customer:
+    return factories.make_customer("acme", name="Acme")
+
+
+@pytest.fixture
+def api() -> Callable[[str], APIClient]:
+    """Return a maker of API clients that send the given secret."""
+
+    def client(secret: str = "") -> APIClient:
+        made = APIClient()
+        if secret:
+            made.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+        return made
+
+    return client
+
+
+@pytest.fixture
+def operator(db: None, api: Callable[[str], APIClient]) -> APIClient:
+    """Return an API client with an operator key of scope `admin`."""
+    return api(factories.make_key().secret)
