@@ -1,6 +1,6 @@
 """What every endpoint of the API shares: errors and pagination."""
 
-from typing import Any
+from typing import Any, override
 
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
@@ -21,9 +21,11 @@ class KeysetPagination(CursorPagination):
     page_size_query_param = "limit"
     max_page_size = 500
 
+    @override
     def get_paginated_response(self, data: Any) -> Response:
         return Response({"next": self.get_next_link(), "results": data})
 
+    @override
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         return {
             "type": "object",
@@ -58,7 +60,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         case exceptions.ValidationError():
             return error_response(422, "invalid", first_message(error.detail), error.detail)
         case exceptions.Throttled():
-            wait = int(error.wait or RETRY_AFTER_SECONDS) + 1
+            wait = int(getattr(error, "wait", None) or RETRY_AFTER_SECONDS) + 1
             return error_response(429, "rate_limited", str(error.detail), retry_after=wait)
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             response = error_response(401, "unauthenticated", str(error.detail))

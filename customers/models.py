@@ -77,6 +77,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             )
         ]
 
+    @override
     def __str__(self) -> str:
         return self.name or self.email
 
@@ -128,6 +129,7 @@ class Customer(models.Model):
     class Meta:
         ordering = ["name"]
 
+    @override
     def __str__(self) -> str:
         return self.name
 
@@ -167,6 +169,7 @@ class Membership(models.Model):
             )
         ]
 
+    @override
     def __str__(self) -> str:
         return f"{self.user} at {self.customer}"
 
@@ -216,6 +219,7 @@ class ApiKey(models.Model):
         ordering = ["-id"]
         verbose_name = "API key"
 
+    @override
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix})"
 

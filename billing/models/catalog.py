@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import override
 
 from django.db import models
 from django.utils import timezone
@@ -26,6 +27,7 @@ class Plan(models.Model):
     class Meta:
         ordering = ["name"]
 
+    @override
     def __str__(self) -> str:
         return self.name
 
@@ -66,6 +68,7 @@ class PlanVersion(models.Model):
             )
         ]
 
+    @override
     def __str__(self) -> str:
         return f"{self.plan} v{self.number}"
 
@@ -96,5 +99,6 @@ class Price(models.Model):
             models.UniqueConstraint(fields=["version", "key"], name="billing_price_key_once")
         ]
 
+    @override
     def __str__(self) -> str:
         return self.name

@@ -1,6 +1,6 @@
 """How money and quantities are stored: `numeric` that keeps the scale it was given."""
 
-from typing import Any, override
+from typing import Any
 
 from django.db import models
 

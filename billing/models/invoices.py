@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import override
 
 import pgtrigger
 from django.db import models
@@ -46,6 +47,7 @@ class NumberSeries(models.Model):
     class Meta:
         verbose_name_plural = "number series"
 
+    @override
     def __str__(self) -> str:
         return self.prefix
 
@@ -122,6 +124,7 @@ class Invoice(models.Model):
             ),
         ]
 
+    @override
     def __str__(self) -> str:
         return self.number or f"Draft for {self.customer}"
 
@@ -133,7 +136,7 @@ class Invoice(models.Model):
     def amount_due(self) -> Decimal:
         """Money still owed, in the invoice's currency; nothing on a void invoice."""
         if self.status == self.Status.VOID:
-            return self.total - self.total
+            return Decimal(self.total - self.total)
         return Decimal(self.total - self.amount_paid)
 
     def is_past_due(self, at: datetime) -> bool:
@@ -184,7 +187,7 @@ class InvoiceLine(models.Model):
                 name="issued_lines_are_frozen",
                 when=pgtrigger.Before,
                 operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
-                func=pgtrigger.Func(
+                func=pgtrigger.Func(  # type: ignore[no-untyped-call]
                     """
                     IF EXISTS (
                         SELECT FROM billing_invoice
@@ -199,6 +202,7 @@ class InvoiceLine(models.Model):
             )
         ]
 
+    @override
     def __str__(self) -> str:
         return self.description
 
@@ -228,5 +232,6 @@ class Payment(models.Model):
     class Meta:
         ordering = ["-paid_at"]
 
+    @override
     def __str__(self) -> str:
         return f"{self.amount} {self.invoice.currency}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import override
+
 from django.db import models
 from django.utils import timezone
 
@@ -30,5 +32,6 @@ class BillingRun(models.Model):
     class Meta:
         ordering = ["-started_at"]
 
+    @override
     def __str__(self) -> str:
         return f"Run as of {self.at:%Y-%m-%d %H:%M}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import override
+
 from django.db import models
 from django.utils import timezone
 
@@ -10,7 +12,7 @@ from customers.models import Customer
 
 
 class StripeCustomer(models.Model):
-    """A customer's counterpart in one Stripe account and mode."""
+    """A customer's counterpart in one Stripe account and mode, and how far its making got."""
 
     customer = models.ForeignKey(
         Customer, on_delete=models.PROTECT, related_name="stripe_customers"
@@ -18,8 +20,13 @@ class StripeCustomer(models.Model):
     account = models.CharField(max_length=100, help_text="Tells accounts and modes apart.")
     stripe_id = models.CharField(max_length=255, blank=True)
     generation = models.PositiveIntegerField(default=1)
+    first_started_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was first asked for, under any generation."
+    )
     started_at = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveIntegerField(default=0)
+    payload_digest = models.CharField(max_length=64, blank=True)
+    updates = models.PositiveIntegerField(default=0, help_text="Changes sent since it was made.")
 
     class Meta:
         constraints = [
@@ -28,6 +35,7 @@ class StripeCustomer(models.Model):
             )
         ]
 
+    @override
     def __str__(self) -> str:
         return self.stripe_id or f"{self.customer} (not at Stripe yet)"
 
@@ -39,22 +47,35 @@ class StripePush(models.Model):
         PENDING = "pending", "On its way"
         COMPLETED = "completed", "At Stripe"
         ATTENTION = "attention", "Needs attention"
+        SKIPPED = "skipped", "Nothing to send"
 
     invoice = models.OneToOneField(Invoice, on_delete=models.PROTECT, related_name="stripe_push")
     status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)
+    environment = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="The name this installation went by when the push began.",
+    )
     stripe_invoice_id = models.CharField(max_length=255, blank=True, db_index=True)
     stripe_status = models.CharField(max_length=20, blank=True)
     stripe_number = models.CharField(max_length=100, blank=True)
     hosted_invoice_url = models.URLField(max_length=1000, blank=True)
     invoice_pdf = models.URLField(max_length=1000, blank=True)
     attention = models.TextField(blank=True, help_text="What a person has to look into.")
+    is_delivery_unknown = models.BooleanField(
+        default=False, help_text="Whether Stripe sent the e-mail could not be found out."
+    )
+    last_error = models.TextField(blank=True, help_text="Why the latest attempt stopped.")
+    attempts = models.PositiveIntegerField(default=0, help_text="Attempts that stopped, in a row.")
     request_id = models.CharField(
         max_length=100, blank=True, help_text="Stripe's own, for support."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    first_started_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
 
+    @override
     def __str__(self) -> str:
         return self.stripe_invoice_id or f"{self.invoice} (not at Stripe yet)"
 
@@ -76,6 +97,7 @@ class StripePushStep(models.Model):
             models.UniqueConstraint(fields=["push", "name"], name="billing_stripepushstep_once")
         ]
 
+    @override
     def __str__(self) -> str:
         return self.name
 
@@ -86,6 +108,7 @@ class StripeEvent(models.Model):
     event_id = models.CharField(max_length=255, unique=True)
     account = models.CharField(max_length=100, blank=True)
     livemode = models.BooleanField()
+    api_version = models.CharField(max_length=50, blank=True)
     type = models.CharField(max_length=100)
     object_id = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(help_text="When it happened at Stripe.")
@@ -93,10 +116,12 @@ class StripeEvent(models.Model):
     payload = models.JSONField()
     handled_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True, blank=True)
     outcome = models.TextField(blank=True)
 
     class Meta:
         ordering = ["-received_at"]
 
+    @override
     def __str__(self) -> str:
         return f"{self.type} {self.event_id}"

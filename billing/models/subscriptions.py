@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import override
 
 from django.db import models
 from django.db.models import F, Q
@@ -48,6 +49,7 @@ class Subscription(models.Model):
             )
         ]
 
+    @override
     def __str__(self) -> str:
         return f"{self.customer}: {self.plan_version}"
 

@@ -18,7 +18,7 @@ class ApiKeyAuthentication(BaseAuthentication):
     keyword = b"bearer"
 
     @override
-    def authenticate(self, request: Request) -> tuple[Principal, ApiKey] | None:  # type: ignore[override]
+    def authenticate(self, request: Request) -> tuple[Principal, ApiKey] | None:
         words = get_authorization_header(request).split()
         if not words or words[0].lower() != self.keyword:
             return None

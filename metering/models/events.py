@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import override
+
 from django.db import models
 from django.utils import timezone
 
@@ -30,6 +32,7 @@ class IngestBatch(models.Model):
         verbose_name_plural = "ingest batches"
         indexes = [models.Index(fields=["received_at"], name="metering_batch_received")]
 
+    @override
     def __str__(self) -> str:
         return f"Batch {self.pk}"
 
@@ -54,6 +57,7 @@ class Event(models.Model):
 
     objects = EventQuerySet.as_manager()
 
+    @override
     def __str__(self) -> str:
         return self.event_id
 
@@ -72,6 +76,7 @@ class EventKey(models.Model):
     content_digest = models.UUIDField(help_text="Tells a repeated event from a conflicting one.")
     timestamp = models.DateTimeField(help_text="Leads from an id to its event.")
 
+    @override
     def __str__(self) -> str:
         return str(self.digest)
 
@@ -92,6 +97,7 @@ class PendingBatch(models.Model):
     last_at = models.DateTimeField()
     events = models.PositiveIntegerField()
 
+    @override
     def __str__(self) -> str:
         return f"Batch {self.batch_id}"
 
@@ -117,5 +123,6 @@ class RefusedEvent(models.Model):
     class Meta:
         indexes = [models.Index(fields=["received_at"], name="metering_refused_received")]
 
+    @override
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.event_id}"

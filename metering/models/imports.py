@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import override
+
 from django.db import models
 from django.utils import timezone
 
@@ -30,6 +32,7 @@ class LogImport(models.Model):
     unparsed = models.PositiveBigIntegerField(default=0)
     error = models.TextField(blank=True)
 
+    @override
     def __str__(self) -> str:
         return f"{self.name} ({self.started_at:%Y-%m-%d %H:%M})"
 
@@ -48,5 +51,6 @@ class LogImportLine(models.Model):
     reason = models.TextField()
     text = models.TextField()
 
+    @override
     def __str__(self) -> str:
         return f"Line {self.number}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import override
 
 from django.db import models
 
@@ -46,6 +47,7 @@ class UsageBucket(models.Model):
     least = models.DecimalField(max_digits=None, decimal_places=None, null=True)
     unparsed = models.BigIntegerField(help_text="Events whose value is no decimal number.")
 
+    @override
     def __str__(self) -> str:
         return f"{self.grain} {self.bucket_start:%Y-%m-%d %H:%M}"
 
@@ -67,5 +69,6 @@ class UsageMember(models.Model):
     dimensions_digest = models.UUIDField(default=NO_DIMENSIONS)
     member = models.UUIDField(help_text="128-bit digest of the value.")
 
+    @override
     def __str__(self) -> str:
         return str(self.member)
