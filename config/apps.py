@@ -1,12 +1,24 @@
 """The kernel as a Django app, and the admin site that carries the theme."""
 
+from typing import override
+
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
+from django.core.checks import register
+
+from config import checks
 
 
 class KernelConfig(AppConfig):
     name = "config"
     verbose_name = "Tallyport"
+
+    @override
+    def ready(self) -> None:
+        register(checks.check_clock)
+        register(checks.check_webhooks)
+        register(checks.check_mail, deploy=True)
+        register(checks.check_database, deploy=True)
 
 
 class TallyportAdminConfig(AdminConfig):

@@ -1,7 +1,7 @@
 """Typed reading of environment variables.
 
 Each reader names the variable, what it found and what to write instead: a wrong value stops the
-start with that sentence and nothing else.
+start with that sentence and nothing else. The value of a secret is never repeated.
 """
 
 import os
@@ -10,29 +10,61 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off"})
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-def read[T](name: str, parse: Callable[[str], T], default: T, *, expected: str) -> T:
+def read[T](
+    name: str,
+    parse: Callable[[str], T],
+    default: T,
+    *,
+    expected: str,
+    is_secret: bool = False,
+) -> T:
     """Return the parsed variable, or `default` when it is unset or empty.
 
     Raises ImproperlyConfigured with a sentence that says what the variable must hold.
     """
-    text = os.environ.get(name, "").strip()
-    if not text:
+    found = text(name)
+    if not found:
         return default
     try:
-        return parse(text)
+        return parse(found)
     except ValueError as error:
-        message = f"{name} is {text!r}, but it must be {expected}."
-        raise ImproperlyConfigured(message) from error
+        shown = "set" if is_secret else repr(found)
+        raise ImproperlyConfigured(f"{name} is {shown}, but it must be {expected}.") from error
 
 
 def text(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
+
+
+def matching(name: str, pattern: str, *, expected: str) -> str:
+    """Return a secret that matches `pattern` from end to end, or nothing."""
+
+    def parse(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(name)
+        return value
+
+    return read(name, parse, "", expected=expected, is_secret=True)
+
+
+def matching_items(name: str, pattern: str, *, expected: str) -> list[str]:
+    """Return a comma-separated list of secrets that all match `pattern`."""
+
+    def parse(value: str) -> list[str]:
+        found = split(value)
+        if not all(re.fullmatch(pattern, item) for item in found):
+            raise ValueError(name)
+        return found
+
+    return read(name, parse, [], expected=expected, is_secret=True)
 
 
 def boolean(name: str, *, default: bool) -> bool:
@@ -57,7 +89,7 @@ def integer(name: str, default: int, *, minimum: int, maximum: int) -> int:
 
 def items(name: str) -> list[str]:
     """Return a comma-separated variable as a list without blanks."""
-    return [item.strip() for item in os.environ.get(name, "").split(",") if item.strip()]
+    return split(text(name))
 
 
 def path(name: str, default: Path) -> Path:
@@ -65,14 +97,40 @@ def path(name: str, default: Path) -> Path:
 
 
 def web_address(name: str, default: str) -> str:
+    """Return the address of a server: scheme, host and port, without a path."""
+
+    def parse(value: str) -> str:
+        parts = urlsplit(value.rstrip("/"))
+        is_bare = not (parts.path or parts.query or parts.fragment or parts.username)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not is_bare:
+            raise ValueError(value)
+        # Reading the port is what checks it.
+        return value.rstrip("/") if parts.port is None or parts.port > 0 else ""
+
+    expected = "an address such as https://billing.example.com, without a path"
+    return read(name, parse, default, expected=expected)
+
+
+def image_address(name: str) -> str:
     def parse(value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if parts.scheme != "https" or not parts.hostname or not parts.path.strip("/"):
             raise ValueError(value)
-        return value.rstrip("/")
+        return value
 
-    expected = "an address that starts with http:// or https:// and names a host"
-    return read(name, parse, default, expected=expected)
+    expected = "the https:// address of an image"
+    return read(name, parse, "", expected=expected)
+
+
+def email_address(name: str, default: str) -> str:
+    def parse(value: str) -> str:
+        try:
+            validate_email(value)
+        except ValidationError as error:
+            raise ValueError(value) from error
+        return value
+
+    return read(name, parse, default, expected="an e-mail address such as billing@example.com")
 
 
 def color(name: str, default: str) -> str:
@@ -84,7 +142,17 @@ def color(name: str, default: str) -> str:
     return read(name, parse, default, expected="a colour such as #2563eb")
 
 
+def split(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether a server at `address` can only be reached from its own machine."""
+    return urlsplit(address).hostname in LOOPBACK
+
+
 def hosts_for(address: str) -> list[str]:
     """Return the host names a server at `address` answers to."""
-    host = urlsplit(address).hostname or "localhost"
-    return [host] if host not in {"127.0.0.1", "localhost"} else ["127.0.0.1", "localhost", "[::1]"]
+    if is_loopback(address):
+        return ["127.0.0.1", "localhost", "[::1]"]
+    return [urlsplit(address).hostname or ""]

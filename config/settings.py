@@ -6,13 +6,14 @@ the start with one sentence that says what to write instead.
 
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import django_stubs_ext
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
-from config import database, environment
-from config.email import email_settings
+from config import combinations, database, environment
+from config.email import mailer
+from config.logging import logging_settings
 from config.secret import development_secret_key
 
 # ModelAdmin[X] and QuerySet[X] are subscripted at import time.
@@ -25,19 +26,17 @@ TESTING = "pytest" in sys.modules
 DEBUG = environment.boolean("DEBUG", default=False)
 PORT = environment.integer("PORT", 8000, minimum=1, maximum=65535)
 BASE_URL = environment.web_address("BASE_URL", f"http://127.0.0.1:{PORT}")
-# Without an explicit public address this is somebody's own machine: a generated key will do.
-IS_LOCAL = BASE_URL.startswith(("http://127.0.0.1", "http://localhost"))
-
-SECRET_KEY = environment.text("SECRET_KEY")
-if not SECRET_KEY:
-    if not IS_LOCAL:
-        raise ImproperlyConfigured(
-            "SECRET_KEY must be set when BASE_URL is a public address. Make one with: "
-            'python -c "import secrets; print(secrets.token_urlsafe(64))"'
-        )
-    SECRET_KEY = development_secret_key(DATA_DIR)
-
+# Without a public address this is somebody's own machine: a generated key will do.
+IS_LOCAL = environment.is_loopback(BASE_URL)
 ALLOWED_HOSTS = environment.items("ALLOWED_HOSTS") or environment.hosts_for(BASE_URL)
+SECRET_KEY = environment.matching(
+    "SECRET_KEY", r".{50,}", expected=f"at least 50 characters long; {combinations.MAKE_A_KEY}"
+)
+combinations.check_address(
+    BASE_URL, debug=DEBUG, secret_key=SECRET_KEY, allowed_hosts=ALLOWED_HOSTS
+)
+SECRET_KEY = SECRET_KEY or development_secret_key(DATA_DIR)
+
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 
 IS_HTTPS = BASE_URL.startswith("https://")
@@ -91,7 +90,7 @@ MIDDLEWARE = [
 ]
 
 # Strict everywhere; config.admin loosens it for the theme's own pages.
-SECURE_CSP = {
+SECURE_CSP: dict[str, list[str]] = {
     "default-src": [CSP.SELF],
     "script-src": [CSP.SELF],
     "style-src": [CSP.SELF],
@@ -163,9 +162,11 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG or TESTING
 
-EMAIL_URL = environment.text("EMAIL_URL")
-vars().update(email_settings(EMAIL_URL))
-DEFAULT_FROM_EMAIL = environment.text("DEFAULT_FROM_EMAIL", "billing@localhost")
+MAILERS = {"default": mailer(environment.text("EMAIL_URL"))}
+DEFAULT_FROM_EMAIL = environment.email_address("DEFAULT_FROM_EMAIL", "billing@localhost")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+LOGGING = logging_settings(is_json=not IS_LOCAL)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["customers.api.authentication.ApiKeyAuthentication"],
@@ -195,23 +196,34 @@ Q_CLUSTER = {
     "orm": "default",
     "workers": 2,
     "timeout": 3600,
+    # A failed task, and one whose worker was killed, is tried again after this many seconds.
     "retry": 3700,
     "max_attempts": 3,
     "poll": 1,
     "bulk": 1,
     "catch_up": False,
-    "ack_failures": True,
     "label": "Background tasks",
 }
 
 INGEST_MAX_AGE_DAYS = environment.integer("INGEST_MAX_AGE_DAYS", 35, minimum=1, maximum=3650)
 
-STRIPE_SECRET_KEY = environment.text("STRIPE_SECRET_KEY")
-STRIPE_WEBHOOK_SECRETS = environment.items("STRIPE_WEBHOOK_SECRET")
-STRIPE_API_BASE = environment.web_address("STRIPE_API_BASE", "https://api.stripe.com")
+STRIPE_SECRET_KEY = environment.matching(
+    "STRIPE_SECRET_KEY",
+    r"(sk|rk)_(test|live)_\w+",
+    expected="a secret or restricted key of Stripe, which starts with sk_ or rk_",
+)
+STRIPE_WEBHOOK_SECRETS = environment.matching_items(
+    "STRIPE_WEBHOOK_SECRET",
+    r"whsec_\S+",
+    expected="one signing secret that starts with whsec_, or several with commas between them",
+)
+STRIPE_API_BASE = environment.web_address("STRIPE_API_BASE", combinations.STRIPE_API)
+combinations.check_stripe(STRIPE_API_BASE, secret_key=STRIPE_SECRET_KEY)
 
 BRAND_NAME = environment.text("BRAND_NAME", "Tallyport")
 BRAND_COLOR = environment.color("BRAND_COLOR", "#0f766e")
-BRAND_LOGO = environment.text("BRAND_LOGO")
+BRAND_LOGO = environment.image_address("BRAND_LOGO")
+if BRAND_LOGO:
+    SECURE_CSP["img-src"].append(f"https://{urlsplit(BRAND_LOGO).netloc}")
 
 SILENCED_SYSTEM_CHECKS: list[str] = []
