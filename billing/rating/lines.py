@@ -1,0 +1,122 @@
+"""Lines: what a period's usage costs under one price, less what was billed for it before."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from billing.rating.arithmetic import (
+    GUARD_PLACES,
+    cut,
+    exact_arithmetic,
+    grouped,
+    plain,
+    portion,
+)
+from billing.rating.money import round_amount
+from billing.rating.prices import Price
+from billing.rating.steps import Step, StepKind, total_of
+
+ZERO = Decimal(0)
+WHOLE = Fraction(1)
+
+
+@dataclass(frozen=True, slots=True)
+class RatedLine:
+    """An invoice line: an amount in whole minor units, and steps that sum to it exactly.
+
+    `quantity` is the period's total so far as it was metered, `billed_quantity` the total that
+    earlier invoices of the period billed, or `None` when this is the first.
+    """
+
+    price: str
+    quantity: Decimal
+    billed_quantity: Decimal | None
+    amount: Decimal
+    steps: tuple[Step, ...]
+
+    def as_document(self) -> dict[str, object]:
+        return {
+            "price": self.price,
+            "quantity": plain(self.quantity),
+            "amount": plain(self.amount),
+            "steps": [step.as_document() for step in self.steps],
+        }
+
+
+def price_quantity(
+    price: Price,
+    quantity: Decimal,
+    billed_quantity: Decimal | None,
+    currency: str,
+    *,
+    fraction: Fraction = WHOLE,
+    is_final: bool = True,
+) -> RatedLine:
+    """Return `price(quantity) - price(billed_quantity)`, each side rounded.
+
+    `billed_quantity` is `None` on the period's first invoice; zero says that an earlier one billed
+    a quantity of zero, with any flat fee due at zero. A difference of totals makes the sum of a
+    period's invoices independent of how its usage was split among them.
+
+    `fraction` is the part of a whole period that the subscription lasts: it prorates fees (prices
+    without a meter) and the minimum. `is_final` says that no later invoice of the period follows:
+    only then does the minimum apply. Raises `PriceError` for an unknown currency.
+
+    A quantity below zero costs what zero costs, so a correction can give back all that a period
+    was billed and never more. Stripe reports such usage as zero too.
+    """
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"A part of a period is between 0 and 1, not {fraction}.")
+    with exact_arithmetic():
+        steps = _price_total(price, quantity, currency, fraction, has_minimum=is_final)
+        if billed_quantity is not None:
+            billed = _price_total(price, billed_quantity, currency, fraction, has_minimum=False)
+            words = f"Already billed for {grouped(billed_quantity)}"
+            steps.append(Step("billed", words, -total_of(billed), -billed_quantity))
+        amount = round_amount(total_of(steps), currency)
+    return RatedLine(price.key, quantity, billed_quantity, amount, tuple(steps))
+
+
+def _price_total(
+    price: Price, quantity: Decimal, currency: str, fraction: Fraction, *, has_minimum: bool
+) -> list[Step]:
+    """Return the steps from a total quantity to its rounded price."""
+    steps: list[Step] = []
+    units = _billable_units(price, quantity, steps)
+    if units or price.charge_flat_on_zero or not price.model.takes_usage:
+        steps.extend(price.model.rate(units))
+    amount = cut(total_of(steps), GUARD_PLACES)
+    if price.meter is None and fraction != WHOLE:
+        words = f"{fraction.numerator}/{fraction.denominator} of the period"
+        amount = _move(steps, "proration", words, amount, portion(amount, fraction))
+    if has_minimum and price.minimum_amount is not None:
+        minimum = portion(price.minimum_amount, fraction)
+        amount = _move(steps, "minimum", "Minimum of the period", amount, max(amount, minimum))
+    if price.maximum_amount is not None:
+        limited = min(amount, price.maximum_amount)
+        amount = _move(steps, "maximum", "Maximum of the period", amount, limited)
+    shown = [step.shown() for step in steps]
+    _move(shown, "rounding", "Rounding", total_of(shown), round_amount(amount, currency))
+    return shown
+
+
+def _billable_units(price: Price, quantity: Decimal, steps: list[Step]) -> Decimal:
+    """Return what is left to price of a quantity, and add the steps that say why."""
+    used = max(quantity, ZERO)
+    units = price.unit_conversion.convert(used)
+    if not price.unit_conversion.is_identity:
+        words = f"{grouped(used)} {price.unit_conversion.describe()}"
+        steps.append(Step("conversion", words, ZERO, units))
+    free = min(units, price.free_units)
+    if free:
+        steps.append(Step("free", "Free units", ZERO, free, ZERO))
+    return units - free
+
+
+def _move(
+    steps: list[Step], kind: StepKind, description: str, amount: Decimal, moved: Decimal
+) -> Decimal:
+    """Add the step from `amount` to `moved` if there is a difference; return `moved`."""
+    if moved != amount:
+        steps.append(Step(kind, description, moved - amount))
+    return moved
