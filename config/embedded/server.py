@@ -128,6 +128,25 @@ class EmbeddedServer:
         finally:
             os.close(server)
 
+    def delete(self) -> None:
+        """Stop the server and remove its files.
+
+        Raises ImproperlyConfigured while another process uses it, or when this one has.
+        """
+        if not self.cluster_dir.exists():
+            return
+        users = locks.open_lock(self.run_dir / "users")
+        try:
+            if not locks.try_take(users):
+                raise ImproperlyConfigured(
+                    f"The database in {self.data_dir} is in use. Stop the server, and the commands "
+                    "that use it, first."
+                )
+            self.stop()
+            shutil.rmtree(self.cluster_dir)
+        finally:
+            os.close(users)
+
     def _is_listening(self) -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             try:

@@ -1,0 +1,66 @@
+"""Several programs that live and die together."""
+
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import FrameType
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+POLL_SECONDS = 0.2
+STOP_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Program:
+    name: str
+    arguments: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a family of programs ended: `crashed` names the one that stopped without being asked."""
+
+    crashed: str = ""
+    exit_code: int = 0
+
+
+def run_together(programs: Sequence[Program], environment: Mapping[str, str]) -> Ending:
+    """Run `programs` until SIGTERM or SIGINT arrives or one of them ends by itself.
+
+    Then all are asked to stop, and after STOP_SECONDS made to. Nothing is started again: that is
+    the work of whatever runs this process, which sees the exit code. Must be called from the main
+    thread, whose signal handlers are put back afterwards.
+    """
+    is_stopping = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        is_stopping.set()
+
+    with ExitStack() as stack:
+        for number in STOP_SIGNALS:
+            stack.callback(signal.signal, number, signal.signal(number, stop))
+        running: dict[str, subprocess.Popen[bytes]] = {}
+        stack.callback(stop_all, running)
+        for program in programs:
+            running[program.name] = subprocess.Popen(  # noqa: S603 - our own programs
+                program.arguments, env=environment
+            )
+        while not is_stopping.wait(POLL_SECONDS):
+            for name, process in running.items():
+                if process.poll() is not None:
+                    return Ending(crashed=name, exit_code=process.returncode)
+    return Ending()
+
+
+def stop_all(running: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    for process in running.values():
+        process.terminate()
+    for process in running.values():
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
