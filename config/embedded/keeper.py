@@ -13,7 +13,7 @@ from config.embedded import locks
 from config.embedded.server import EmbeddedServer
 
 # Commands run one after another find the server still warm.
-LINGER_SECONDS = 5
+LINGER_SECONDS = 3
 
 
 def keep(server: EmbeddedServer, *, linger_seconds: int = LINGER_SECONDS) -> None:

@@ -11,6 +11,7 @@ Three locks under `<data directory>/run` replace every bookkeeping of process nu
 
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -37,6 +38,7 @@ START_SECONDS = 60
 POLL_SECONDS = 0.05
 UNPRIVILEGED_USER = "nobody"
 ADVICE = "Set TALLYPORT_DATA_DIR to another folder, or DATABASE_URL to a PostgreSQL of your own."
+MESSAGE = re.compile(r"(?:LOG|ERROR|FATAL|PANIC|error|fatal): +(.*)")
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 
 # Answered means durable: fsync and synchronous_commit stay at their defaults, which are on.
@@ -268,13 +270,13 @@ class EmbeddedServer:
         return finished.returncode == 0
 
     def _failure(self, what: str) -> str:
-        last_lines: list[str] = []
+        messages: list[str] = []
         with suppress(OSError):
-            last_lines = self.log_path.read_text(errors="replace").splitlines()[-3:]
-        reason = " / ".join(line.strip() for line in last_lines) or "the log is empty"
+            messages = MESSAGE.findall(self.log_path.read_text(errors="replace"))
+        reason = " / ".join(messages[-2:]) or "nothing"
         return (
-            f"The embedded PostgreSQL in {self.data_dir} {what}. Its log, {self.log_path}, ends "
-            f"with: {reason}. {ADVICE}"
+            f"The embedded PostgreSQL in {self.data_dir} {what}. The last messages in its log, "
+            f"{self.log_path}: {reason}. {ADVICE}"
         )
 
 

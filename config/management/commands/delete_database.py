@@ -3,6 +3,7 @@
 from typing import Any, override
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.embedded.server import EmbeddedServer
@@ -22,5 +23,8 @@ class Command(BaseCommand):
         server = EmbeddedServer(settings.DATA_DIR)
         if not options["yes"]:
             raise CommandError(f"This deletes everything in {server.cluster_dir}. Add --yes.")
-        server.delete()
+        try:
+            server.delete()
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
         self.stdout.write(f"Deleted {server.cluster_dir}.")
