@@ -4,6 +4,7 @@ Each reader names the variable, what it found and what to write instead: a wrong
 start with that sentence and nothing else. The value of a secret is never repeated.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -156,3 +157,15 @@ def hosts_for(address: str) -> list[str]:
     if is_loopback(address):
         return ["127.0.0.1", "localhost", "[::1]"]
     return [urlsplit(address).hostname or ""]
+
+
+def installation_name(address: str, *, secret_key: str) -> str:
+    """Return what tells this installation from others that share an account elsewhere.
+
+    A public server is named by its host. On somebody's own machine the host says nothing, so a
+    digest of the secret key, which is made anew with the data directory, is added.
+    """
+    host = urlsplit(address).hostname or "localhost"
+    if not is_loopback(address):
+        return host
+    return f"{host}-{hashlib.sha256(secret_key.encode()).hexdigest()[:8]}"

@@ -1,0 +1,422 @@
+"""The one door to Stripe: plain values in and out, every call braked, keyed and sorted.
+
+Pinned to the API version of the SDK. Every POST carries a key of the caller's own; the SDK's two
+retries reuse it. Too many requests are waited out here, because the SDK does not.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import random
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+# Said before the SDK looks: it prints advice to tools that it believes to be automated.
+os.environ.setdefault("STRIPE_SUPPRESS_NOTICES", "true")
+
+import stripe
+from django.conf import settings
+
+from billing.gateways.errors import (
+    BusyError,
+    CardDeclinedError,
+    CredentialsError,
+    GoneError,
+    KeyReusedError,
+    OutcomeUnknownError,
+    RefusedError,
+    ServerFailureError,
+    StateMovedError,
+    StripeGatewayError,
+    WebhookRefusedError,
+)
+from billing.gateways.minor_units import from_minor, to_minor
+from billing.gateways.token_bucket import TokenBucket
+from billing.gateways.values import (
+    CustomerDraft,
+    CustomerState,
+    InvoiceDraft,
+    InvoiceState,
+    LineDraft,
+    LineState,
+    PaymentState,
+    WebhookMessage,
+)
+
+if TYPE_CHECKING:
+    from stripe.params import (
+        CustomerCreateParams,
+        InvoiceAddLinesParams,
+        InvoiceAddLinesParamsLine,
+        InvoiceCreateParams,
+    )
+
+API_VERSION = stripe.api_version
+STRIPE_API_BASE = "https://api.stripe.com"
+TIMEOUT_SECONDS = (5, 30)
+NETWORK_RETRIES = 2
+PAGE = 100
+
+# Requests a second and process: well under Stripe's 100 live and 25 in test mode.
+LIVE_RATE = 10
+TEST_RATE = 5
+OWN_SERVER_RATE = 200
+# Waits after an answer of 429, each up to twice as long by chance.
+BUSY_WAITS_MS = (500, 1000, 2000, 4000)
+
+NAME_LENGTH = 256
+DESCRIPTION_LENGTH = 500
+WEBHOOK_TOLERANCE = timedelta(seconds=300)
+
+# Messages without a code that say the invoice has moved on.
+MOVED_ON = re.compile(r"already (been )?(finalized|paid|voided)|no longer editable", re.IGNORECASE)
+
+# Telemetry writes an identifier to the user's home directory and sends timings.
+stripe.enable_telemetry = False
+
+
+class StripeGateway:
+    """One account and mode. Thread-safe; keep one a process, because the brake is in it."""
+
+    def __init__(
+        self,
+        *,
+        secret_key: str,
+        environment: str,
+        api_base: str = STRIPE_API_BASE,
+        requests_per_second: int = 0,
+        network_retries: int = NETWORK_RETRIES,
+        busy_waits_ms: Sequence[int] = BUSY_WAITS_MS,
+    ) -> None:
+        self.environment = environment
+        self.livemode = secret_key.startswith(("sk_live_", "rk_live_"))
+        self.account = f"{environment}:{'live' if self.livemode else 'test'}"
+        self.busy_waits_ms = busy_waits_ms
+        self.bucket = TokenBucket(requests_per_second or default_rate(api_base, self.livemode))
+        client = stripe.StripeClient(
+            secret_key,
+            base_addresses={"api": api_base},
+            max_network_retries=network_retries,
+            http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
+        )
+        self.api = client.v1
+
+    def create_customer(self, draft: CustomerDraft, *, key: str) -> CustomerState:
+        params = customer_params(draft)
+        return self.call(
+            lambda: customer_state(self.api.customers.create(params, {"idempotency_key": key}))
+        )
+
+    def update_customer(self, customer_id: str, draft: CustomerDraft, *, key: str) -> None:
+        params: Any = customer_params(draft, is_update=True)
+        self.call(lambda: self.api.customers.update(customer_id, params, {"idempotency_key": key}))
+
+    def customers_created_since(self, instant: datetime) -> list[CustomerState]:
+        """Return customers made at `instant` or later; lists are strongly consistent."""
+        created = {"gte": int(instant.timestamp())}
+        return self.call(
+            lambda: [
+                customer_state(found)
+                for found in self.api.customers.list(
+                    {"created": {"gte": created["gte"]}, "limit": PAGE}
+                ).auto_paging_iter()
+            ]
+        )
+
+    def create_invoice(self, draft: InvoiceDraft, *, key: str) -> InvoiceState:
+        params = invoice_params(draft)
+        return self.call(
+            lambda: invoice_state(self.api.invoices.create(params, {"idempotency_key": key}))
+        )
+
+    def invoices_of(self, customer_id: str, *, since: datetime) -> list[InvoiceState]:
+        """Return a customer's invoices made at `since` or later; strongly consistent."""
+        instant = int(since.timestamp())
+        return self.call(
+            lambda: [
+                invoice_state(found)
+                for found in self.api.invoices.list(
+                    {"customer": customer_id, "created": {"gte": instant}, "limit": PAGE}
+                ).auto_paging_iter()
+            ]
+        )
+
+    def retrieve_invoice(self, invoice_id: str) -> InvoiceState:
+        return self.call(lambda: invoice_state(self.api.invoices.retrieve(invoice_id)))
+
+    def add_lines(self, invoice_id: str, lines: Sequence[LineDraft], *, key: str) -> None:
+        params = lines_params(lines)
+        self.call(lambda: self.api.invoices.add_lines(invoice_id, params, {"idempotency_key": key}))
+
+    def lines_of(self, invoice_id: str) -> list[LineState]:
+        """Return every line, however many pages that takes; the order means nothing."""
+        return self.call(
+            lambda: [
+                line_state(found)
+                for found in self.api.invoices.line_items.list(
+                    invoice_id, {"limit": PAGE}
+                ).auto_paging_iter()
+            ]
+        )
+
+    def finalize_invoice(self, invoice_id: str, *, key: str) -> None:
+        """Freeze a draft. Collection stays here: Stripe neither charges nor reminds by itself."""
+        self.call(
+            lambda: self.api.invoices.finalize_invoice(
+                invoice_id, {"auto_advance": False}, {"idempotency_key": key}
+            )
+        )
+
+    def send_invoice(self, invoice_id: str, *, key: str) -> None:
+        """Have Stripe mail the invoice. On a draft this would finalize it: verify first."""
+        self.call(lambda: self.api.invoices.send_invoice(invoice_id, {}, {"idempotency_key": key}))
+
+    def payments_of(self, invoice_id: str) -> list[PaymentState]:
+        """Return the payments that succeeded."""
+        return self.call(
+            lambda: [
+                payment_state(found)
+                for found in self.api.invoice_payments.list(
+                    {"invoice": invoice_id, "status": "paid", "limit": PAGE}
+                ).auto_paging_iter()
+            ]
+        )
+
+    def call[T](self, request: Callable[[], T]) -> T:
+        """Make a call when the brake allows it, waiting out answers of 429.
+
+        Raises one of the errors of billing.gateways.errors, and nothing of the SDK's.
+        """
+        for wait in (*self.busy_waits_ms, None):
+            self.bucket.take()
+            try:
+                return request()
+            except stripe.StripeError as error:
+                found = sorted_error(error)
+                if wait is None or error.http_status != 429:
+                    raise found from error
+                self.bucket.block(random.randint(wait, 2 * wait))  # noqa: S311
+        raise AssertionError("unreachable")
+
+
+def gateway_from_settings() -> StripeGateway | None:
+    """Return this process's gateway, or None when no STRIPE_SECRET_KEY is set."""
+    if not settings.STRIPE_SECRET_KEY:
+        return None
+    return shared_gateway(
+        settings.STRIPE_SECRET_KEY, settings.STRIPE_ENVIRONMENT, settings.STRIPE_API_BASE
+    )
+
+
+@functools.cache
+def shared_gateway(secret_key: str, environment: str, api_base: str) -> StripeGateway:
+    return StripeGateway(secret_key=secret_key, environment=environment, api_base=api_base)
+
+
+def default_rate(api_base: str, livemode: bool) -> int:
+    if api_base != STRIPE_API_BASE:
+        return OWN_SERVER_RATE
+    return LIVE_RATE if livemode else TEST_RATE
+
+
+def sorted_error(error: stripe.StripeError) -> StripeGatewayError:
+    """Return our error for the SDK's, by what has to be done about it."""
+    kind = error_kind(error)
+    message = error.user_message or str(error) or "Stripe did not answer."
+    code = str(getattr(error.error, "code", "") or "") if error.error else ""
+    return kind(message, code=code, request_id=error.request_id or "")
+
+
+def error_kind(error: stripe.StripeError) -> type[StripeGatewayError]:
+    status = error.http_status
+    if error.error is None or status is None or status < 400:
+        # No connection, no time, half an answer, or a proxy's page in place of one.
+        return OutcomeUnknownError
+    if status >= 500:
+        return ServerFailureError
+    if isinstance(error, stripe.IdempotencyError) and status == 400:
+        return KeyReusedError
+    by_status: dict[int, type[StripeGatewayError]] = {
+        401: CredentialsError,
+        402: CardDeclinedError,
+        403: CredentialsError,
+        404: GoneError,
+        409: BusyError,
+        429: BusyError,
+    }
+    if status in by_status:
+        return by_status[status]
+    code = getattr(error.error, "code", None)
+    if code == "resource_missing":
+        return GoneError
+    if code == "invoice_not_editable" or MOVED_ON.search(error.user_message or ""):
+        return StateMovedError
+    return RefusedError
+
+
+def payload_digest(draft: CustomerDraft | InvoiceDraft | Sequence[LineDraft]) -> str:
+    """Return a digest of the request that `draft` becomes, to prove it is still the same one."""
+    params: Any
+    match draft:
+        case CustomerDraft():
+            params = customer_params(draft)
+        case InvoiceDraft():
+            params = invoice_params(draft)
+        case _:
+            params = lines_params(draft)
+    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
+
+
+def customer_params(draft: CustomerDraft, *, is_update: bool = False) -> "CustomerCreateParams":
+    """Return the request; an update says an empty text too, which clears the field."""
+    address = {key: clean(value, NAME_LENGTH) for key, value in draft.address.items()}
+    given: dict[str, Any] = {
+        "name": clean(draft.name, NAME_LENGTH),
+        "email": clean(draft.email, 512),
+        "address": address if any(address.values()) else "",
+    }
+    params: Any = {key: value for key, value in given.items() if value or is_update}
+    if re.fullmatch(r"[a-z]{2}(-[A-Z]{2})?", draft.locale):
+        params["preferred_locales"] = [draft.locale]
+    params["metadata"] = draft.metadata
+    found: CustomerCreateParams = params
+    return found
+
+
+def invoice_params(draft: InvoiceDraft) -> "InvoiceCreateParams":
+    params: InvoiceCreateParams = {
+        "customer": draft.customer_id,
+        "currency": draft.currency.lower(),
+        # Nothing happens to the draft by itself before it has been read back.
+        "auto_advance": False,
+        "collection_method": "charge_automatically",
+        "pending_invoice_items_behavior": "exclude",
+        # Left out, a discount of the customer's would be inherited.
+        "discounts": "",
+        "number": draft.number,
+        "metadata": draft.metadata,
+    }
+    if draft.days_until_due is not None:
+        params["collection_method"] = "send_invoice"
+        params["days_until_due"] = draft.days_until_due
+    return params
+
+
+def lines_params(lines: Sequence[LineDraft]) -> "InvoiceAddLinesParams":
+    return {"lines": [line_params(line) for line in lines]}
+
+
+def line_params(line: LineDraft) -> "InvoiceAddLinesParamsLine":
+    start = int(line.period_start.timestamp())
+    # Stripe's periods include their last second.
+    end = max(start, int(line.period_end.timestamp()) - 1)
+    return {
+        "amount": to_minor(line.amount, line.currency),
+        "description": clean(line.description, DESCRIPTION_LENGTH),
+        "discountable": False,
+        "metadata": {"line": line.reference},
+        "period": {"start": start, "end": end},
+    }
+
+
+def clean(text: str, limit: int) -> str:
+    """Return `text` without control characters and no longer than Stripe allows."""
+    spaced = "".join(" " if unicodedata.category(char) == "Cc" else char for char in text).strip()
+    return spaced if len(spaced) <= limit else spaced[: limit - 1] + "…"
+
+
+def customer_state(found: stripe.Customer) -> CustomerState:
+    is_deleted = bool(getattr(found, "deleted", False))
+    metadata = {} if is_deleted else texts(found.metadata)
+    return CustomerState(id=found.id, is_deleted=is_deleted, metadata=metadata)
+
+
+def invoice_state(found: stripe.Invoice) -> InvoiceState:
+    currency = found.currency.upper()
+    paid_at = found.status_transitions.paid_at
+    return InvoiceState(
+        id=found.id,
+        status=found.status or "",
+        customer_id=str(found.customer or ""),
+        currency=currency,
+        number=found.number or "",
+        total=from_minor(found.total, currency),
+        amount_paid=from_minor(found.amount_paid, currency),
+        hosted_invoice_url=found.hosted_invoice_url or "",
+        invoice_pdf=found.invoice_pdf or "",
+        paid_at=instant(paid_at) if paid_at else None,
+        metadata=texts(found.metadata),
+    )
+
+
+def line_state(found: stripe.InvoiceLineItem) -> LineState:
+    return LineState(
+        id=found.id,
+        reference=texts(found.metadata).get("line", ""),
+        amount=from_minor(found.amount, found.currency),
+    )
+
+
+def payment_state(found: stripe.InvoicePayment) -> PaymentState:
+    paid_at = found.status_transitions.paid_at or found.created
+    amount = from_minor(found.amount_paid or 0, found.currency)
+    return PaymentState(id=found.id, amount=amount, paid_at=instant(paid_at))
+
+
+def texts(metadata: Any) -> dict[str, str]:
+    found: dict[str, str] = metadata.to_dict() if metadata else {}
+    return found
+
+
+def instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def verified_webhook(
+    body: bytes, header: str, secrets: Sequence[str], *, at: datetime
+) -> WebhookMessage:
+    """Return the event in `body` if one of `secrets` signed it within five minutes of `at`.
+
+    Several secrets are alive while one is being replaced. Raises WebhookRefusedError with a
+    sentence that holds neither secret nor body.
+    """
+    if not any(is_signed(body, header, secret) for secret in secrets):
+        raise WebhookRefusedError("No configured secret signed this body.")
+    # The SDK looks at the past alone; a date in the future would stay valid for ever.
+    sent_at = re.search(r"(?:^|,)\s*t=(\d{1,12})", header)
+    if not sent_at or abs(instant(int(sent_at[1])) - at) > WEBHOOK_TOLERANCE:
+        raise WebhookRefusedError("The signature is too old, or of the future.")
+    try:
+        document = json.loads(body)
+        return webhook_message(document)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise WebhookRefusedError("The body is signed but is no event of Stripe's.") from error
+
+
+def is_signed(body: bytes, header: str, secret: str) -> bool:
+    try:
+        stripe.WebhookSignature.verify_header(body, header, secret)
+    except (stripe.SignatureVerificationError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def webhook_message(document: dict[str, Any]) -> WebhookMessage:
+    if document["object"] != "event":
+        raise ValueError("no event")
+    subject = document["data"]["object"]
+    return WebhookMessage(
+        event_id=str(document["id"]),
+        type=str(document["type"]),
+        account=str(document.get("account") or ""),
+        livemode=bool(document["livemode"]),
+        api_version=str(document.get("api_version") or ""),
+        object_kind=str(subject.get("object") or ""),
+        object_id=str(subject.get("id") or ""),
+        created_at=instant(int(document["created"])),
+        payload=document,
+    )
