@@ -7,6 +7,7 @@ from rest_framework.test import APIClient
 
 from customers.models import Customer
 from tests import factories
+from tests.recorder import request_recorder as request_recorder
 
 
 @pytest.fixture
