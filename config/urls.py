@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from billing.webhooks import stripe_webhook
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("billing.portal.urls")),
     path("accounts/", include("allauth.urls")),
@@ -12,5 +14,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("metering.api.urls")),
     path("api/v1/", include("billing.api.urls")),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("webhooks/stripe/", stripe_webhook, name="stripe-webhook"),
     path("api/v1/docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
 ]

@@ -175,13 +175,15 @@ class StripeGateway:
         """Have Stripe mail the invoice. On a draft this would finalize it: verify first."""
         self.call(lambda: self.api.invoices.send_invoice(invoice_id, {}, {"idempotency_key": key}))
 
-    def payments_of(self, invoice_id: str) -> list[PaymentState]:
-        """Return the payments that succeeded."""
+    def payments_of(self, state: InvoiceState) -> list[PaymentState]:
+        """Return the payments that succeeded, without asking when nothing was paid."""
+        if not state.amount_paid:
+            return []
         return self.call(
             lambda: [
                 payment_state(found)
                 for found in self.api.invoice_payments.list(
-                    {"invoice": invoice_id, "status": "paid", "limit": PAGE}
+                    {"invoice": state.id, "status": "paid", "limit": PAGE}
                 ).auto_paging_iter()
             ]
         )

@@ -1,0 +1,335 @@
+"""The steps of a push: customer, draft, lines, verify, finalize, deliver.
+
+Each can be interrupted anywhere and taken up again: what Stripe has is read first, and an answer
+that may be a replay of the past is never believed.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from billing.gateways.errors import BusyError, GoneError, StateMovedError
+from billing.gateways.stripe import StripeGateway, payload_digest
+from billing.gateways.values import (
+    CustomerDraft,
+    CustomerState,
+    InvoiceDraft,
+    InvoiceState,
+    LineDraft,
+)
+from billing.models import Invoice, StripeCustomer, StripePush, StripePushStep
+from billing.selectors.locks import only_one
+from billing.services.stripe_attempts import (
+    attempt,
+    begin,
+    commit,
+    is_fresh,
+    is_key_usable,
+    renew,
+)
+from customers.models import Customer
+
+CUSTOMER_LOCKS = 2 << 56
+# Clocks differ: what is looked for by its date is looked for from an hour earlier.
+CLOCK_DOUBT = timedelta(hours=1)
+ADDRESS_FIELDS = {
+    "line1": "address_line1",
+    "line2": "address_line2",
+    "city": "city",
+    "state": "state",
+    "postal_code": "postal_code",
+    "country": "country",
+}
+
+
+class NeedsAttentionError(Exception):
+    """Something only a person can decide; the message says what they are looking at."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushJob:
+    """One invoice on its way, held by this process alone."""
+
+    invoice: Invoice
+    push: StripePush
+    gateway: StripeGateway
+    at: datetime
+    chunks: list[tuple[LineDraft, ...]]
+
+    def step(self, name: str) -> StripePushStep:
+        return StripePushStep.objects.get_or_create(push=self.push, name=name)[0]
+
+    def key(self, step: StripePushStep) -> str:
+        """Return the idempotency key of a step: the same for the same request, for ever."""
+        return f"{self.push.environment}:inv:{self.invoice.pk}:{step.name}:{step.generation}"
+
+    def metadata(self) -> dict[str, str]:
+        return {"invoice": str(self.invoice.pk), "env": self.push.environment}
+
+    @property
+    def searched_from(self) -> datetime:
+        """The earliest instant at which anything of this push can have been made."""
+        first = self.push.first_started_at or self.at
+        return min(first, self.push.created_at) - CLOCK_DOUBT
+
+
+def ensure_customer(job: PushJob) -> str:
+    """Return the id of the customer at Stripe: one for each of ours, made or brought up to date."""
+    customer = job.invoice.customer
+    with only_one(CUSTOMER_LOCKS + customer.pk) as is_mine:
+        if not is_mine:
+            raise BusyError("Another push is making this customer at Stripe.")
+        row, _ = StripeCustomer.objects.get_or_create(
+            customer=customer, account=job.gateway.account
+        )
+        draft = customer_draft(customer, job.gateway.account)
+        if row.stripe_id:
+            update_customer(job, row, draft)
+        else:
+            make_customer(job, row, draft)
+    return row.stripe_id
+
+
+def make_customer(job: PushJob, row: StripeCustomer, draft: CustomerDraft) -> None:
+    digest = payload_digest(draft)
+    if row.first_started_at is None:
+        row.first_started_at = job.at
+        commit(row, "first_started_at")
+    found = None
+    if not is_fresh(row) and not is_key_usable(row, digest=digest, at=job.at):
+        found = find_customer(job, row, draft)
+        if found is None:
+            renew(row)
+    if found is None:
+        begin(row, digest=digest, at=job.at)
+        key = f"{row.account}:cus:{row.customer_id}:{row.generation}"
+        found = attempt(row, lambda: job.gateway.create_customer(draft, key=key))
+    row.stripe_id, row.payload_digest = found.id, digest
+    commit(row, "stripe_id", "payload_digest")
+
+
+def find_customer(job: PushJob, row: StripeCustomer, draft: CustomerDraft) -> CustomerState | None:
+    """Look for a customer that an unanswered call may have made."""
+    since = min(row.first_started_at or job.at, job.push.created_at) - CLOCK_DOUBT
+    found = [
+        state
+        for state in job.gateway.customers_created_since(since)
+        if draft.metadata.items() <= state.metadata.items()
+    ]
+    if len(found) > 1:
+        ids = ", ".join(state.id for state in found)
+        raise NeedsAttentionError(
+            f"Stripe has {len(found)} customers for this one: {ids}. Delete all but one there."
+        )
+    return found[0] if found else None
+
+
+def update_customer(job: PushJob, row: StripeCustomer, draft: CustomerDraft) -> None:
+    digest = payload_digest(draft)
+    if row.payload_digest == digest:
+        return
+    # An update sets what it says, so a second one does no harm and each may have its own key.
+    row.updates += 1
+    commit(row, "updates")
+    key = f"{row.account}:cus:{row.customer_id}:update:{row.updates}"
+    try:
+        job.gateway.update_customer(row.stripe_id, draft, key=key)
+    except GoneError as error:
+        raise customer_gone(row.stripe_id) from error
+    row.payload_digest = digest
+    commit(row, "payload_digest")
+
+
+def customer_gone(stripe_id: str) -> NeedsAttentionError:
+    return NeedsAttentionError(
+        f"Customer {stripe_id} is not in this Stripe account. Somebody deleted it, or the secret "
+        "key is another account's. A customer is never made a second time by itself."
+    )
+
+
+def ensure_draft(job: PushJob, customer_id: str) -> None:
+    """Make the draft at Stripe, without lines, and store its id at once."""
+    if job.push.stripe_invoice_id:
+        return
+    step = job.step("draft")
+    draft = invoice_draft(job, customer_id)
+    digest = payload_digest(draft)
+    found = None
+    if not is_fresh(step) and not is_key_usable(step, digest=digest, at=job.at):
+        found = find_invoice(job, customer_id)
+        if found is None:
+            renew(step)
+    if found is None:
+        begin(step, digest=digest, at=job.at)
+        try:
+            found = attempt(step, lambda: job.gateway.create_invoice(draft, key=job.key(step)))
+        except GoneError as error:
+            raise customer_gone(customer_id) from error
+    job.push.stripe_invoice_id = found.id
+    commit(job.push, "stripe_invoice_id")
+    complete(job, step)
+
+
+def find_invoice(job: PushJob, customer_id: str) -> InvoiceState | None:
+    """Look for an invoice that an unanswered call may have made, in whatever state it is now."""
+    found = [
+        state
+        for state in job.gateway.invoices_of(customer_id, since=job.searched_from)
+        if job.metadata().items() <= state.metadata.items()
+    ]
+    if len(found) > 1:
+        ids = ", ".join(state.id for state in found)
+        raise NeedsAttentionError(
+            f"Stripe has {len(found)} invoices for this one: {ids}. Delete or void all but one."
+        )
+    return found[0] if found else None
+
+
+def ensure_lines(job: PushJob) -> None:
+    """Add the lines that are not there, a chunk at a time; a chunk is there whole or not at all."""
+    present = Counter(line.reference for line in job.gateway.lines_of(job.push.stripe_invoice_id))
+    refuse_foreign_lines(job, present)
+    for number, chunk in enumerate(job.chunks, start=1):
+        step = job.step(f"lines{number}")
+        missing = [line for line in chunk if line.reference not in present]
+        if not missing:
+            complete(job, step)
+        elif len(missing) < len(chunk) or step.completed_at:
+            raise NeedsAttentionError(
+                f"{len(missing)} lines were taken off draft {job.push.stripe_invoice_id} at "
+                "Stripe. Delete the draft there, and it is made again."
+            )
+        else:
+            add_chunk(job, step, chunk)
+
+
+def refuse_foreign_lines(job: PushJob, present: Counter[str]) -> None:
+    ours = {line.reference for chunk in job.chunks for line in chunk}
+    foreign = sum(count for reference, count in present.items() if reference not in ours)
+    doubled = [reference for reference, count in present.items() if count > 1]
+    if foreign or doubled:
+        raise NeedsAttentionError(
+            f"Draft {job.push.stripe_invoice_id} at Stripe has {foreign} lines that are not ours "
+            f"and {len(doubled)} of ours twice. Remove them there, or delete the draft."
+        )
+
+
+def add_chunk(job: PushJob, step: StripePushStep, chunk: tuple[LineDraft, ...]) -> None:
+    digest = payload_digest(chunk)
+    # The list has just proven that the chunk is not there.
+    if not is_key_usable(step, digest=digest, at=job.at):
+        renew(step)
+    begin(step, digest=digest, at=job.at)
+    invoice_id = job.push.stripe_invoice_id
+    attempt(step, lambda: job.gateway.add_lines(invoice_id, chunk, key=job.key(step)))
+    complete(job, step)
+
+
+def verify(job: PushJob) -> None:
+    """Read everything back and compare it with ours; what differs is never finalized."""
+    state = job.gateway.retrieve_invoice(job.push.stripe_invoice_id)
+    refuse_other_totals(job, state)
+    lines = job.gateway.lines_of(state.id)
+    found = sorted((line.reference, line.amount) for line in lines)
+    ours = sorted((line.reference, line.amount) for chunk in job.chunks for line in chunk)
+    if found != ours:
+        raise NeedsAttentionError(
+            f"Draft {state.id} at Stripe has {len(lines)} lines that are not the {len(ours)} of "
+            "this invoice. Put them right there, or delete the draft, and it is made again."
+        )
+    if state.status != "draft":
+        raise NeedsAttentionError(
+            f"Invoice {state.id} is {state.status} at Stripe before this push finalized it."
+        )
+    complete(job, job.step("verify"))
+
+
+def refuse_other_totals(job: PushJob, state: InvoiceState) -> None:
+    if (state.currency, state.total) != (job.invoice.currency, job.invoice.total):
+        raise NeedsAttentionError(
+            f"Invoice {state.id} comes to {state.total} {state.currency} at Stripe, and to "
+            f"{job.invoice.total} {job.invoice.currency} here. A discount or a tax rate of the "
+            "Stripe account may have been added to it."
+        )
+
+
+def finalize(job: PushJob) -> None:
+    """Freeze the draft that has just been verified."""
+    step = job.step("finalize")
+    # The draft that was just read proves that no earlier call went through.
+    if not is_key_usable(step, at=job.at):
+        renew(step)
+    begin(step, at=job.at)
+    invoice_id = job.push.stripe_invoice_id
+    try:
+        attempt(step, lambda: job.gateway.finalize_invoice(invoice_id, key=job.key(step)))
+    except StateMovedError:
+        # Somebody else finalized it; what it has become is read next.
+        return
+    complete(job, step)
+
+
+def deliver(job: PushJob) -> None:
+    """Have Stripe mail the open invoice, once. Whether it did cannot be asked afterwards."""
+    step = job.step("deliver")
+    if step.completed_at:
+        return
+    if not job.invoice.customer.email:
+        complete(job, step)
+        return
+    if step.started_at and not is_key_usable(step, at=job.at):
+        job.push.is_delivery_unknown = True
+        commit(job.push, "is_delivery_unknown")
+        complete(job, step)
+        return
+    begin(step, at=job.at)
+    invoice_id = job.push.stripe_invoice_id
+    attempt(step, lambda: job.gateway.send_invoice(invoice_id, key=job.key(step)))
+    complete(job, step)
+
+
+def complete(job: PushJob, step: StripePushStep) -> None:
+    if step.completed_at is None:
+        step.completed_at = job.at
+        commit(step, "completed_at")
+
+
+def restart(job: PushJob) -> None:
+    """Begin again with a new draft after somebody deleted the one nobody had finalized."""
+    if job.step("finalize").started_at:
+        raise NeedsAttentionError(
+            f"Invoice {job.push.stripe_invoice_id} is not in this Stripe account, although it may "
+            "have been finalized. Look for it there before anything is sent again."
+        )
+    for step in job.push.steps.all():
+        renew(step)
+        step.completed_at = None
+        commit(step, "completed_at")
+    job.push.stripe_invoice_id = ""
+    commit(job.push, "stripe_invoice_id")
+
+
+def customer_draft(customer: Customer, account: str) -> CustomerDraft:
+    return CustomerDraft(
+        name=customer.name,
+        email=customer.email,
+        locale=customer.locale,
+        address={key: getattr(customer, field) for key, field in ADDRESS_FIELDS.items()},
+        metadata={"customer": str(customer.pk), "env": account},
+    )
+
+
+def invoice_draft(job: PushJob, customer_id: str) -> InvoiceDraft:
+    invoice = job.invoice
+    days = timedelta(0)
+    if invoice.due_at and invoice.issued_at:
+        days = max(days, invoice.due_at - invoice.issued_at)
+    return InvoiceDraft(
+        customer_id=customer_id,
+        currency=invoice.currency,
+        number=invoice.number or "",
+        # From the day of issue, not of today: a request sent again has to be the same one.
+        days_until_due=math.ceil(days / timedelta(days=1)),
+        metadata=job.metadata(),
+    )

@@ -1,0 +1,28 @@
+"""Background work on billing: re-read, call one service."""
+
+from django.utils import timezone
+
+from billing.gateways.stripe import gateway_from_settings
+from billing.models import Invoice, StripeEvent
+from billing.services import stripe_events, stripe_push
+
+
+def push_invoice(invoice_id: int) -> str:
+    return stripe_push.push_invoice(
+        invoice=Invoice.objects.get(pk=invoice_id),
+        gateway=gateway_from_settings(),
+        at=timezone.now(),
+    )
+
+
+def handle_stripe_event(event_id: int) -> None:
+    stripe_events.handle_stripe_event(
+        event=StripeEvent.objects.get(pk=event_id),
+        gateway=gateway_from_settings(),
+        at=timezone.now(),
+    )
+
+
+def retry_stripe() -> None:
+    stripe_push.retry_pushes(gateway=gateway_from_settings(), at=timezone.now())
+    stripe_events.handle_waiting_events(gateway=gateway_from_settings(), at=timezone.now())
