@@ -1,5 +1,7 @@
 """The one exception that rating raises when a document is wrong."""
 
+from typing import override
+
 
 class PriceError(ValueError):
     """A document that cannot be priced, and what to write instead.
@@ -13,5 +15,6 @@ class PriceError(ValueError):
         self.field = field
         self.message = message
 
+    @override
     def __str__(self) -> str:
         return f"{self.field}: {self.message}" if self.field else self.message

@@ -73,4 +73,6 @@ def allocate_amount(
 @lru_cache(maxsize=4096)
 def words_for_amount(amount: Decimal, currency: str) -> str:
     """Write an amount or a rate as English readers see it, with all its places: $0.002."""
-    return format_currency(amount, currency, locale="en_US", decimal_quantization=False)
+    # Babel quantizes in the context it is called in.
+    with exact_arithmetic():
+        return format_currency(amount, currency, locale="en_US", decimal_quantization=False)

@@ -42,7 +42,10 @@ class Step:
     def shown(self) -> "Step":
         """Return the step without the digits of a division that goes on for ever."""
         quantity = None if self.quantity is None else cut(self.quantity, QUANTITY_PLACES)
-        return replace(self, quantity=quantity, amount=cut(self.amount, PRODUCT_PLACES))
+        amount = cut(self.amount, PRODUCT_PLACES)
+        if quantity is self.quantity and amount is self.amount:
+            return self
+        return replace(self, quantity=quantity, amount=amount)
 
     def as_document(self) -> dict[str, object]:
         """Return the step as JSON carries it: what does not apply is left out."""

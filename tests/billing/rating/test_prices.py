@@ -1,0 +1,293 @@
+"""What price documents may say, and the sentence for everything they may not."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from billing.rating.errors import PriceError
+from billing.rating.prices import parse_price, parse_prices
+
+CALLS = {"key": "calls", "model": "per_unit", "unit_amount": "0.01"}
+FEE = {"key": "base", "model": "flat", "amount": "49"}
+NUMBERED: dict[Any, Any] = {**CALLS, 7: "1"}
+PACKS = {"key": "packs", "model": "package", "size": "100", "amount": "5"}
+
+NUMBER = 'Write a decimal number as a string, such as "0.01", not '
+KEY_RULE = (
+    "A key is 1 to 100 letters, digits, dots, colons, hyphens or underscores, "
+    "and starts with a letter or digit. "
+)
+
+
+def tiered(*tiers: Any) -> dict[str, Any]:
+    return {"key": "calls", "model": "graduated", "tiers": list(tiers)}
+
+
+def refusal(document: object, path: str = "") -> tuple[str, str]:
+    with pytest.raises(PriceError) as error:
+        parse_price(document, path)
+    return error.value.field, error.value.message
+
+
+@pytest.mark.parametrize(
+    ("document", "field", "message"),
+    [
+        (None, "", "Write a price as an object with named fields, not null."),
+        ([], "", "Write a price as an object with named fields, not a list."),
+        ("calls", "", 'Write a price as an object with named fields, not "calls".'),
+        (
+            {"key": "calls"},
+            "model",
+            '"model" is missing. Write flat, graduated, package, per_unit or volume.',
+        ),
+        (
+            {**CALLS, "model": "perunit"},
+            "model",
+            'Write flat, graduated, package, per_unit or volume, not "perunit".',
+        ),
+        (
+            {**CALLS, "model": ["flat"]},
+            "model",
+            "Write flat, graduated, package, per_unit or volume, not a list.",
+        ),
+        (
+            {**CALLS, "unit_amout": "1"},
+            "unit_amout",
+            'A per_unit price has no field "unit_amout". Did you mean "unit_amount"?',
+        ),
+        (NUMBERED, "7", 'A per_unit price has no field "7". Write charge_flat_on_zero, '),
+        ({**CALLS, "size": "1"}, "size", 'A per_unit price has no field "size". '),
+        (
+            {**CALLS, "key": None},
+            "key",
+            '"key" is missing. Write a short name such as "api_calls".',
+        ),
+        ({**CALLS, "key": "a b"}, "key", f'{KEY_RULE}"a b" is not one.'),
+        ({**CALLS, "key": 5}, "key", f"{KEY_RULE}the number 5 is not one."),
+        ({**CALLS, "key": "k" * 101}, "key", KEY_RULE),
+        ({**CALLS, "meter": ""}, "meter", f'{KEY_RULE}"" is not one.'),
+        ({**CALLS, "name": " "}, "name", 'Write 1 to 200 characters of text, not " ".'),
+        ({**CALLS, "name": "n" * 201}, "name", "Write 1 to 200 characters of text, not "),
+        ({**CALLS, "name": {}}, "name", "Write 1 to 200 characters of text, not an object."),
+        (
+            {"key": "calls", "model": "per_unit"},
+            "unit_amount",
+            '"unit_amount" is missing. Write a decimal number as a string, such as "0.01".',
+        ),
+        ({**CALLS, "unit_amount": "-0.01"}, "unit_amount", 'Write zero or more, not "-0.01".'),
+        ({**CALLS, "unit_amount": "1,5"}, "unit_amount", f'{NUMBER}"1,5".'),
+        ({**CALLS, "unit_amount": "1_000"}, "unit_amount", f'{NUMBER}"1_000".'),
+        ({**CALLS, "unit_amount": " 1"}, "unit_amount", f'{NUMBER}" 1".'),
+        ({**CALLS, "unit_amount": "\u0661"}, "unit_amount", f'{NUMBER}"\u0661".'),
+        ({**CALLS, "unit_amount": "."}, "unit_amount", f'{NUMBER}".".'),
+        ({**CALLS, "unit_amount": "1e9999"}, "unit_amount", f'{NUMBER}"1e9999".'),
+        ({**CALLS, "unit_amount": "NaN"}, "unit_amount", f'{NUMBER}"NaN".'),
+        ({**CALLS, "unit_amount": Decimal("NaN")}, "unit_amount", f"{NUMBER}the number NaN."),
+        ({**CALLS, "unit_amount": "Infinity"}, "unit_amount", f'{NUMBER}"Infinity".'),
+        ({**CALLS, "unit_amount": 0.1}, "unit_amount", f"{NUMBER}the number 0.1."),
+        ({**CALLS, "unit_amount": True}, "unit_amount", f"{NUMBER}true."),
+        ({**CALLS, "unit_amount": False}, "unit_amount", f"{NUMBER}false."),
+        ({**CALLS, "unit_amount": ["1"]}, "unit_amount", f"{NUMBER}a list."),
+        ({**CALLS, "unit_amount": "1e30"}, "unit_amount", 'Write a number below 1e30, not "1e30".'),
+        (
+            {**CALLS, "unit_amount": "0.0000000000000001"},
+            "unit_amount",
+            'Write at most 15 decimal places, not "0.0000000000000001".',
+        ),
+        (
+            {**CALLS, "free_units": "1e-31"},
+            "free_units",
+            'Write at most 30 decimal places, not "1e-31".',
+        ),
+        ({**CALLS, "free_units": "-1"}, "free_units", 'Write zero or more, not "-1".'),
+        ({**CALLS, "minimum_amount": "-1"}, "minimum_amount", 'Write zero or more, not "-1".'),
+        (
+            {**CALLS, "minimum_amount": "5", "maximum_amount": "4.99"},
+            "maximum_amount",
+            "Write an amount that is not below minimum_amount.",
+        ),
+        (
+            {**CALLS, "charge_flat_on_zero": "yes"},
+            "charge_flat_on_zero",
+            'Write true or false, not "yes".',
+        ),
+        ({**CALLS, "timing": "later"}, "timing", 'Write advance or arrears, not "later".'),
+        (
+            {**CALLS, "meter": "calls", "timing": "advance"},
+            "timing",
+            "Usage is known at the end of its period: write arrears.",
+        ),
+        ({**CALLS, "proration": "hour"}, "proration", 'Write day, none or second, not "hour".'),
+        (
+            {**CALLS, "unit_conversion": "1000"},
+            "unit_conversion",
+            'Write a unit conversion as an object with named fields, not "1000".',
+        ),
+        (
+            {**CALLS, "unit_conversion": {"divide": "2"}},
+            "unit_conversion.divide",
+            'A unit conversion has no field "divide". Did you mean "divide_by"?',
+        ),
+        (
+            {**CALLS, "unit_conversion": {"divide_by": "0"}},
+            "unit_conversion.divide_by",
+            "Write a number above zero.",
+        ),
+        (
+            {**CALLS, "unit_conversion": {"round": "half"}},
+            "unit_conversion.round",
+            'Write down, half_up or up, not "half".',
+        ),
+        ({**PACKS, "size": "0"}, "size", "Write a number above zero."),
+        ({**PACKS, "round": "half_up"}, "round", 'Write down or up, not "half_up".'),
+        ({**PACKS, "amount": None}, "amount", '"amount" is missing. Write a decimal number '),
+        ({**FEE, "meter": "calls"}, "meter", "A flat price counts no units: leave meter out."),
+        (
+            {**FEE, "free_units": "1"},
+            "free_units",
+            "A flat price counts no units: leave free_units out.",
+        ),
+        (
+            {**FEE, "unit_conversion": {"divide_by": "2"}},
+            "unit_conversion",
+            "A flat price counts no units: leave unit_conversion out.",
+        ),
+        ({**tiered(), "tiers": {}}, "tiers", "Write a list, not an object."),
+        (tiered(), "tiers", "Write a list of at least one tier; the last has up_to null."),
+        (
+            {"key": "calls", "model": "volume"},
+            "tiers",
+            "Write a list of at least one tier; the last has up_to null.",
+        ),
+        (
+            tiered("free"),
+            "tiers.0",
+            'Write a tier as an object with named fields, not "free".',
+        ),
+        (
+            tiered({"unit_amount": "1", "upto": None}),
+            "tiers.0.upto",
+            'A tier has no field "upto". Did you mean "up_to"?',
+        ),
+        (
+            tiered({"up_to": "1000"}),
+            "tiers.0.up_to",
+            'The last tier takes everything above the others: write null, not "1000".',
+        ),
+        (
+            tiered({}, {}),
+            "tiers.0.up_to",
+            "Only the last tier has no end: write a number above 0.",
+        ),
+        (
+            tiered({"up_to": 1000}, {"up_to": "1000.00"}, {}),
+            "tiers.1.up_to",
+            "Tiers ascend without overlap: write a number above 1,000, not 1,000.",
+        ),
+        (
+            tiered({"up_to": "0"}, {}),
+            "tiers.0.up_to",
+            "Tiers ascend without overlap: write a number above 0, not 0.",
+        ),
+        (
+            tiered({"up_to": "10"}, {"unit_amount": "-1"}),
+            "tiers.1.unit_amount",
+            'Write zero or more, not "-1".',
+        ),
+        (
+            tiered({"up_to": "10"}, {"flat_amount": "x"}),
+            "tiers.1.flat_amount",
+            f'{NUMBER}"x".',
+        ),
+    ],
+)
+def test_a_fault_names_its_field_and_says_what_to_write(
+    document: object, field: str, message: str
+) -> None:
+    found_field, found_message = refusal(document)
+    assert found_field == field
+    assert found_message.startswith(message)
+    assert found_message.endswith((".", "?"))
+
+
+def test_a_fault_deep_in_a_list_is_named_by_its_whole_path() -> None:
+    assert refusal(tiered({"up_to": "x"}, {}), "prices.3")[0] == "prices.3.tiers.0.up_to"
+
+
+def test_two_prices_with_one_key_are_refused() -> None:
+    with pytest.raises(PriceError) as error:
+        parse_prices([CALLS, FEE, CALLS])
+    assert str(error.value) == (
+        'prices.2.key: Another price of this list has the key "calls": write a different one.'
+    )
+
+
+def test_an_error_of_the_whole_document_prints_its_sentence_alone() -> None:
+    assert str(PriceError("", "Write it anew.")) == "Write it anew."
+
+
+def test_what_a_document_leaves_out_has_defaults() -> None:
+    assert parse_price(CALLS).as_document() == {
+        "key": "calls",
+        "name": "calls",
+        "meter": None,
+        "model": "per_unit",
+        "free_units": "0",
+        "minimum_amount": None,
+        "maximum_amount": None,
+        "unit_conversion": {"divide_by": "1", "round": None},
+        "charge_flat_on_zero": True,
+        "timing": "arrears",
+        "proration": "day",
+        "unit_amount": "0.01",
+    }
+
+
+def test_null_counts_as_left_out() -> None:
+    nulls = dict.fromkeys(parse_price(CALLS).as_document())
+    assert parse_price({**nulls, **CALLS}) == parse_price(CALLS)
+
+
+def test_a_document_may_say_everything() -> None:
+    document = {
+        "key": "api_calls",
+        "name": "API calls",
+        "meter": "calls",
+        "model": "graduated",
+        "free_units": "100",
+        "minimum_amount": "5.00",
+        "maximum_amount": "500.00",
+        "unit_conversion": {"divide_by": "1000", "round": "half_up"},
+        "charge_flat_on_zero": False,
+        "timing": "arrears",
+        "proration": "second",
+        "tiers": [
+            {"up_to": "1000", "unit_amount": "0.01", "flat_amount": "0"},
+            {"up_to": None, "unit_amount": "0.000000000000001", "flat_amount": "2.50"},
+        ],
+    }
+    assert parse_price(document).as_document() == document
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (5, "5"),
+        (Decimal("0.10"), "0.10"),
+        ("1e3", "1000"),
+        ("+.5", "0.5"),
+        ("7.", "7"),
+        ("-0", "0"),
+        ("0.10000000000000000000", "0.10000000000000000000"),
+        ("9" * 30, "9" * 30),
+    ],
+)
+def test_decimals_may_be_integers_decimals_or_strings(written: object, read: str) -> None:
+    price = parse_price({**CALLS, "unit_amount": written})
+    assert price.as_document()["unit_amount"] == read
+
+
+def test_minimum_and_maximum_may_be_one_amount() -> None:
+    price = parse_price({**FEE, "minimum_amount": "4", "maximum_amount": "4"})
+    assert price.minimum_amount == price.maximum_amount == 4

@@ -1,0 +1,188 @@
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing.rating.errors import PriceError
+from billing.rating.quotes import quote
+from tests.billing.rating.strategies import CURRENCIES, SIGNED_QUANTITIES, price_documents
+
+CALLS = {"key": "calls", "model": "per_unit", "unit_amount": "1"}
+FEE = {"key": "base", "model": "flat", "amount": "49"}
+ASKED: dict[str, Any] = {
+    "currency": "USD",
+    "prices": [CALLS, FEE],
+    "usage": {"calls": {"quantity": "22", "billed_quantity": "12"}},
+    "discounts": [{"percent_off": "25", "prices": ["calls"]}, {"amount_off": "10"}],
+    "tax_rates": ["8.25"],
+    "credits": "5",
+}
+
+
+def refusal(**changes: object) -> tuple[str, str]:
+    with pytest.raises(PriceError) as error:
+        quote({**ASKED, **changes})
+    return error.value.field, error.value.message
+
+
+def test_a_quote_goes_from_lines_to_the_total() -> None:
+    result = quote(ASKED)
+    lines = result.pop("lines")
+    assert isinstance(lines, list)
+    assert [(line["price"], line["quantity"], line["amount"]) for line in lines] == [
+        ("calls", "22", "10.00"),
+        ("base", "1", "49.00"),
+    ]
+    assert result == {
+        "currency": "USD",
+        "subtotal": "59.00",
+        "discount": "12.50",
+        "tax": "3.84",
+        "credits": "5.00",
+        "total": "45.34",
+    }
+
+
+def test_steps_of_a_line_explain_what_was_billed_before() -> None:
+    lines: Any = quote(ASKED)["lines"]
+    assert lines[0]["steps"] == [
+        {
+            "kind": "units",
+            "description": "All units",
+            "quantity": "22",
+            "unit_amount": "1",
+            "amount": "22",
+        },
+        {
+            "kind": "billed",
+            "description": "Already billed for 12",
+            "quantity": "-12",
+            "amount": "-12",
+        },
+    ]
+
+
+def test_a_price_without_usage_is_priced_at_zero() -> None:
+    lines: Any = quote({"currency": "USD", "prices": [CALLS]})["lines"]
+    assert [lines[0]["quantity"], lines[0]["amount"]] == ["0", "0.00"]
+
+
+def test_a_flat_fee_that_was_billed_is_not_billed_again() -> None:
+    usage = {"base": {"quantity": "1", "billed_quantity": "1"}}
+    assert quote({"currency": "USD", "prices": [FEE], "usage": usage})["total"] == "0.00"
+
+
+def test_a_quote_leaves_its_document_alone() -> None:
+    before = copy.deepcopy(ASKED)
+    quote(ASKED)
+    assert before == ASKED
+
+
+@given(
+    st.lists(price_documents(), min_size=1, max_size=3),
+    st.lists(SIGNED_QUANTITIES, min_size=3, max_size=3),
+    CURRENCIES,
+)
+def test_subtotal_is_the_sum_of_the_lines_and_nothing_is_written_with_an_exponent(
+    prices: list[dict[str, Any]], quantities: list[str], currency: str
+) -> None:
+    named = [{**price, "key": f"p{index}"} for index, price in enumerate(prices)]
+    usage = {
+        price["key"]: {"quantity": quantity}
+        for price, quantity in zip(named, quantities, strict=False)
+    }
+    result: Any = quote({"currency": currency, "prices": named, "usage": usage})
+    assert "E" not in str([[line["amount"], line["quantity"]] for line in result["lines"]])
+    minor_units = [int(line["amount"].replace(".", "")) for line in result["lines"]]
+    assert sum(minor_units) == int(result["subtotal"].replace(".", ""))
+    assert result["total"] == result["subtotal"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "message"),
+    [
+        ({"currency": None}, "currency", '"currency" is missing. Write an ISO 4217 code'),
+        ({"currency": 840}, "currency", 'Write an ISO 4217 code such as "USD", not the number 840'),
+        ({"currency": "usd"}, "currency", 'There is no currency "usd".'),
+        ({"customer": "acme"}, "customer", 'A quote has no field "customer".'),
+        ({"price": []}, "price", 'A quote has no field "price". Did you mean "prices"?'),
+        ({"prices": None}, "prices", "Write a list of at least one price."),
+        ({"prices": {}}, "prices", "Write a list, not an object."),
+        ({"prices": [FEE, {}]}, "prices.1.model", '"model" is missing.'),
+        ({"prices": [FEE, FEE]}, "prices.1.key", "Another price of this list has the key"),
+        ({"usage": []}, "usage", "Write the usage of each price as an object"),
+        (
+            {"usage": {"cals": {"quantity": "1"}}},
+            "usage.cals",
+            'There is no price with the key "cals". Write base or calls.',
+        ),
+        ({"usage": {"calls": "1"}}, "usage.calls", "Write the usage of a price as an object"),
+        ({"usage": {"calls": {}}}, "usage.calls.quantity", '"quantity" is missing.'),
+        (
+            {"usage": {"calls": {"values": ["1"]}}},
+            "usage.calls.values",
+            'Usage has no field "values". Write billed_quantity or quantity.',
+        ),
+        (
+            {"usage": {"calls": {"quantity": "1", "billed_quantity": "x"}}},
+            "usage.calls.billed_quantity",
+            "Write a decimal number as a string",
+        ),
+        ({"discounts": "10%"}, "discounts", 'Write a list, not "10%".'),
+        ({"discounts": [5]}, "discounts.0", "Write a discount as an object"),
+        ({"discounts": [{}]}, "discounts.0", "Write either percent_off or amount_off."),
+        (
+            {"discounts": [{"percent_off": "5", "amount_off": "5"}]},
+            "discounts.0",
+            "Write either percent_off or amount_off.",
+        ),
+        (
+            {"discounts": [{"amount_off": "-1"}]},
+            "discounts.0.amount_off",
+            'Write zero or more, not "-1".',
+        ),
+        (
+            {"discounts": [{"percent_off": "100.1"}]},
+            "discounts.0.percent_off",
+            'Write a percentage from 0 to 100, not "100.1".',
+        ),
+        (
+            {"discounts": [{"amount_off": "5", "prices": []}]},
+            "discounts.0.prices",
+            "Name at least one price, or leave prices out for all of them.",
+        ),
+        (
+            {"discounts": [{"amount_off": "5", "prices": ["calls", 7]}]},
+            "discounts.0.prices.1",
+            "There is no price with the key the number 7. Write base or calls.",
+        ),
+        (
+            {"discounts": [{"percent": "5"}]},
+            "discounts.0.percent",
+            'A discount has no field "percent". Did you mean "percent_off"?',
+        ),
+        ({"tax_rates": "8"}, "tax_rates", 'Write a list, not "8".'),
+        ({"tax_rates": ["8", "825"]}, "tax_rates.1", "Write a percentage from 0 to 100"),
+        ({"tax_rates": ["-1"]}, "tax_rates.0", 'Write zero or more, not "-1".'),
+        ({"credits": "-1"}, "credits", 'Write zero or more, not "-1".'),
+        (
+            {"credits": "0.001"},
+            "credits",
+            "USD has 2 decimal places: write credits with no more.",
+        ),
+    ],
+)
+def test_a_fault_names_its_field_and_says_what_to_write(
+    changes: dict[str, object], field: str, message: str
+) -> None:
+    found_field, found_message = refusal(**changes)
+    assert found_field == field
+    assert found_message.startswith(message)
+    assert found_message.endswith((".", "?"))
+
+
+def test_all_of_a_percentage_range_is_allowed() -> None:
+    everything = {"discounts": [{"percent_off": "100"}], "tax_rates": ["100", "0"], "credits": None}
+    assert quote({**ASKED, **everything})["total"] == "0.00"
