@@ -16,8 +16,6 @@ from billing.rating.quotes import quote
 PAGE = (Path(__file__).parents[3] / "docs" / "pricing.md").read_text()
 _PARTS = re.split(r"^### `(\w+)`: ", PAGE, flags=re.MULTILINE)[1:]
 SECTIONS = dict(zip(_PARTS[::2], _PARTS[1::2], strict=True))
-    zip(*[iter(re.split(r"^### `(\w+)`: ", PAGE, flags=re.MULTILINE)[1:])] * 2, strict=True)
-)
 
 
 def document_in(text: str) -> Any:
