@@ -1,13 +1,18 @@
-"""What every endpoint of the API shares: errors and pagination."""
+"""What every endpoint of the API shares: errors, pagination, and how strictly input is read."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, override
 
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
+from django.utils import timezone
 from rest_framework import exceptions, status
+from rest_framework.fields import DateTimeField
 from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 
 from config.errors import DomainError, InvalidInputError, NotFoundError
 
@@ -35,6 +40,34 @@ class KeysetPagination(CursorPagination):
                 "results": schema,
             },
         }
+
+
+class StrictSerializer(Serializer[Any]):
+    """A serializer that refuses fields it does not know: a misspelt one is never just ignored."""
+
+    @override
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            unknown = [str(name) for name in data if name not in self.fields]
+            if unknown:
+                known = ", ".join(
+                    name for name, field in self.fields.items() if not field.read_only
+                )
+                message = f"There is no such field. Known are {known}."
+                raise exceptions.ValidationError({name: [message] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class InstantField(DateTimeField):
+    """An RFC 3339 instant. One without an offset could mean any of the world's zones."""
+
+    default_error_messages = {"naive": "Write the offset too, such as 2026-01-31T12:00:00Z."}
+
+    @override
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if timezone.is_naive(value):
+            self.fail("naive")
+        return value.astimezone(UTC)
 
 
 def error_response(

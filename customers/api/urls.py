@@ -1,5 +1,11 @@
 """Addresses of this app under /api/v1/."""
 
-from django.urls import URLPattern
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern] = []
+from customers.api.views import ApiKeyViewSet, CustomerViewSet
+
+router = SimpleRouter(trailing_slash=False)
+router.register("customers", CustomerViewSet)
+router.register("api-keys", ApiKeyViewSet)
+
+urlpatterns = router.urls

@@ -1,0 +1,68 @@
+"""Customers and API keys as JSON. What is allowed is decided in `customers.services`."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from config.api import InstantField, StrictSerializer
+from customers.models import ApiKey, Customer
+from customers.principals import Scope
+
+
+class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]):
+    class Meta:
+        model = Customer
+        fields = [
+            "key",
+            "name",
+            "email",
+            "currency",
+            "time_zone",
+            "locale",
+            "address_line1",
+            "address_line2",
+            "city",
+            "state",
+            "postal_code",
+            "country",
+            "created_at",
+        ]
+        # The service checks the key: a taken one is a conflict, not a malformed field.
+        extra_kwargs: dict[str, dict[str, Any]] = {"key": {"validators": []}}
+
+
+class ApiKeySerializer(StrictSerializer, serializers.ModelSerializer[ApiKey]):
+    customer = serializers.SlugRelatedField(
+        slug_field="key",
+        queryset=Customer.objects.all(),
+        allow_null=True,
+        help_text="Null for an operator key, which acts for every customer.",
+    )
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=list(Scope)), required=False, allow_empty=False
+    )
+    expires_at = InstantField(required=False, allow_null=True)
+
+    class Meta:
+        model = ApiKey
+        fields = [
+            "id",
+            "customer",
+            "name",
+            "prefix",
+            "scopes",
+            "created_at",
+            "expires_at",
+            "revoked_at",
+            "last_used_at",
+        ]
+        read_only_fields = ["prefix", "created_at", "revoked_at", "last_used_at"]
+
+
+class IssuedKeySerializer(ApiKeySerializer):
+    secret = serializers.CharField(
+        read_only=True, help_text="Shown in this answer and never again."
+    )
+
+    class Meta(ApiKeySerializer.Meta):
+        fields = [*ApiKeySerializer.Meta.fields, "secret"]
