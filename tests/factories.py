@@ -48,7 +48,8 @@ def make_plan(*documents: dict[str, Any], key: str = "", **fields: Any) -> PlanV
     """Make a published plan with these price documents."""
     key = key or f"plan-{next(_numbers)}"
     plan = Plan.objects.create(key=key, name=key.title())
-    version = PlanVersion.objects.create(plan=plan, number=1, published_at=NOW, **fields)
+    published_at = fields.pop("published_at", NOW)
+    version = PlanVersion.objects.create(plan=plan, number=1, **fields)
     for position, document in enumerate(documents):
         meter = Meter.objects.filter(key=document.get("meter") or "").first()
         Price.objects.create(
@@ -59,6 +60,8 @@ def make_plan(*documents: dict[str, Any], key: str = "", **fields: Any) -> PlanV
             meter=meter,
             document=document,
         )
+    version.published_at = published_at
+    version.save()
     return version
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import override
 
+import pgtrigger
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
@@ -50,12 +52,18 @@ class PlanVersion(models.Model):
     number = models.PositiveIntegerField()
     currency = models.CharField(max_length=3, default="USD", validators=[validate_currency])
     interval = models.CharField(max_length=10, choices=Interval, default=Interval.MONTH)
-    interval_count = models.PositiveSmallIntegerField(default=1)
+    interval_count = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(365)]
+    )
     grace_hours = models.PositiveIntegerField(
-        default=24, help_text="How long after a period ends late usage still joins its invoice."
+        default=24,
+        validators=[MaxValueValidator(8784)],
+        help_text="How long after a period ends late usage still joins its invoice.",
     )
     payment_days = models.PositiveSmallIntegerField(
-        default=14, help_text="Days from issue until an invoice is due."
+        default=14,
+        validators=[MaxValueValidator(366)],
+        help_text="Days from issue until an invoice is due.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     published_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -65,6 +73,13 @@ class PlanVersion(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["plan", "number"], name="billing_planversion_number_once"
+            )
+        ]
+        triggers = [
+            pgtrigger.Protect(
+                name="published_version_is_frozen",
+                operation=pgtrigger.Update | pgtrigger.Delete,
+                condition=pgtrigger.Condition("OLD.published_at IS NOT NULL"),
             )
         ]
 
@@ -97,6 +112,25 @@ class Price(models.Model):
         ordering = ["version", "position", "pk"]
         constraints = [
             models.UniqueConstraint(fields=["version", "key"], name="billing_price_key_once")
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="published_prices_are_frozen",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+                func=pgtrigger.Func(  # type: ignore[no-untyped-call]
+                    """
+                    IF EXISTS (
+                        SELECT FROM billing_planversion
+                        WHERE published_at IS NOT NULL
+                        AND id IN (COALESCE(NEW.version_id, OLD.version_id), OLD.version_id)
+                    ) THEN
+                        RAISE EXCEPTION 'pgtrigger: prices of a published version never change';
+                    END IF;
+                    RETURN COALESCE(NEW, OLD);
+                    """
+                ),
+            )
         ]
 
     @override
