@@ -143,6 +143,18 @@ def color(name: str, default: str) -> str:
     return read(name, parse, default, expected="a colour such as #2563eb")
 
 
+def number_prefix(name: str, default: str) -> str:
+    """Return what document numbers begin with. A letter first: digits alone are an id."""
+
+    def parse(value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,19}", value):
+            raise ValueError(value)
+        return value
+
+    expected = "1 to 20 letters, digits or hyphens that begin with a letter, such as INV-"
+    return read(name, parse, default, expected=expected)
+
+
 def split(value: str) -> list[str]:
     return [item.strip() for item in value.split(",") if item.strip()]
 
