@@ -1,0 +1,160 @@
+"""Which events can be counted: whose they are, when they happened, and what they carry."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from metering.identity import content_digest, id_digest
+from metering.services import event_rules as rules
+from metering.services.decoding import EventDocument, Item, UnreadableEvent
+from metering.services.event_rules import Reason, RefusedEventError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+TOO_LARGE = 10**rules.MOST_DIGITS
+# An escaped zero character, not an escaped backslash that u0000 happens to follow.
+ZERO_CHARACTER = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+_encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
+
+
+class StorableEvent(msgspec.Struct, gc=False):
+    """An event that may be stored, in the form it is stored in.
+
+    `key` is the customer's id and the digest of the event's id; `microseconds` are counted from
+    1970 in UTC; `properties` are canonical JSON; `index` is the event's place in its batch.
+    """
+
+    index: int
+    key: tuple[int, bytes]
+    content_digest: bytes
+    microseconds: int
+    id: str
+    type: str
+    properties: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An event that is not counted, and why, by its place in the batch."""
+
+    index: int
+    id: str
+    customer_id: int | None
+    reason: Reason
+
+    @property
+    def printable_id(self) -> str:
+        return rules.printable(self.id)[: rules.LONGEST_ID]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What events are held against: the customers that may be named, and the clock.
+
+    `only_customer_id` is whom events that name no customer belong to, where that is clear.
+    """
+
+    customer_ids: Mapping[str, int]
+    only_customer_id: int | None
+    received_at: datetime
+    earliest: datetime
+    latest: datetime
+
+    def find_customer(self, key: str | None) -> int | None:
+        return self.only_customer_id if key is None else self.customer_ids.get(key)
+
+
+def screen_events(
+    *, items: Sequence[Item], desk: Desk
+) -> tuple[list[StorableEvent], list[Refusal]]:
+    """Part the events that can be stored from those that cannot."""
+    events: list[StorableEvent] = []
+    refusals: list[Refusal] = []
+    for index, item in enumerate(items):
+        if isinstance(item, UnreadableEvent):
+            refusals.append(Refusal(index, item.id, desk.only_customer_id, item.reason))
+            continue
+        try:
+            events.append(screen_event(index, item, desk))
+        except RefusedEventError as error:
+            customer_id = desk.find_customer(item.customer)
+            refusals.append(Refusal(index, item.id, customer_id, error.reason))
+        except UnicodeEncodeError:
+            customer_id = desk.find_customer(item.customer)
+            refusals.append(Refusal(index, item.id, customer_id, rules.INVALID_CHARACTER))
+    return events, refusals
+
+
+def screen_event(index: int, document: EventDocument, desk: Desk) -> StorableEvent:
+    """Return the event in the form it is stored in.
+
+    Raises RefusedEventError, or UnicodeEncodeError for texts that are no Unicode.
+    """
+    customer_id = desk.find_customer(document.customer)
+    if customer_id is None:
+        key = document.customer
+        raise RefusedEventError(
+            rules.MISSING_CUSTOMER if key is None else rules.unknown_customer(key)
+        )
+    at = document.timestamp or desk.received_at
+    if not desk.earliest <= at <= desk.latest:
+        raise RefusedEventError(rules.timestamp_out_of_range(at, desk.earliest, desk.latest))
+    if "\0" in document.id or "\0" in document.type:
+        raise RefusedEventError(rules.INVALID_CHARACTER)
+    microseconds = (at - EPOCH) // MICROSECOND
+    properties = canonical(document.properties or {})
+    stated = microseconds if document.timestamp else None
+    return StorableEvent(
+        index,
+        (customer_id, id_digest(document.id)),
+        content_digest(document.type, stated, properties),
+        microseconds,
+        document.id,
+        document.type,
+        properties,
+    )
+
+
+def canonical(properties: dict[str, Any]) -> bytes:
+    """Return properties as JSON with sorted keys and exact numbers.
+
+    Raises RefusedEventError for what the database cannot hold, UnicodeEncodeError for texts that
+    are no Unicode.
+    """
+    for value in properties.values():
+        if type(value) is not str:
+            check_value(value, depth=1)
+    encoded = _encoder.encode(properties)
+    if len(encoded) > rules.MOST_PROPERTY_BYTES:
+        raise RefusedEventError(rules.PROPERTIES_TOO_LARGE)
+    if b"\\u0000" in encoded and ZERO_CHARACTER.search(encoded):
+        raise RefusedEventError(rules.INVALID_CHARACTER)
+    return encoded
+
+
+def check_value(value: object, *, depth: int) -> None:
+    """Refuse what nests too deeply, numbers too long to store, and what is no number."""
+    if isinstance(value, int):
+        if not -TOO_LARGE < value < TOO_LARGE:
+            raise RefusedEventError(rules.NUMBER_OUT_OF_RANGE)
+    elif isinstance(value, Decimal):
+        check_decimal(value)
+    elif isinstance(value, dict | list):
+        if depth == rules.DEEPEST:
+            raise RefusedEventError(rules.NESTED_TOO_DEEPLY)
+        for inner in value.values() if isinstance(value, dict) else value:
+            check_value(inner, depth=depth + 1)
+
+
+def check_decimal(number: Decimal) -> None:
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise RefusedEventError(rules.INVALID_NUMBER)
+    if number.adjusted() >= rules.MOST_DIGITS or exponent < -rules.MOST_DIGITS:
+        raise RefusedEventError(rules.NUMBER_OUT_OF_RANGE)
