@@ -1,0 +1,167 @@
+"""Events into the database: every key once, in the same transaction as its event.
+
+Most batches hold nothing that is already there, so they are copied in at once. Only when a key
+turns out to be taken is the batch rolled back to before the copy and its keys claimed with
+INSERT ... ON CONFLICT, which tells the new ones from the others. Both ways go through the keys in
+the same order, so that batches with events in common wait for each other and never deadlock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from struct import Struct
+from typing import Any
+
+from django.db import DataError, IntegrityError, connection, transaction
+from psycopg.errors import UniqueViolation
+
+from metering.selectors.event_keys import content_digests
+from metering.services.screening import EPOCH, StorableEvent
+
+type Key = tuple[int, bytes]
+
+# The binary form of COPY: https://www.postgresql.org/docs/current/sql-copy.html. Every value is
+# preceded by its length, instants count microseconds from 2000 and jsonb text has a version in
+# front. Nothing needs to be escaped.
+COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_TRAILER = b"\xff\xff"
+MICROSECONDS_TO_2000 = 946_684_800_000_000
+JSONB_VERSION = b"\x01"
+COPY_KEYS = """
+    COPY metering_eventkey (customer_id, timestamp, digest, content_digest)
+    FROM STDIN (FORMAT binary)
+"""
+COPY_EVENTS = """
+    COPY metering_event (customer_id, timestamp, digest, batch_id, event_id, type, properties)
+    FROM STDIN (FORMAT binary)
+"""
+CLAIM_KEYS = """
+    INSERT INTO metering_eventkey (customer_id, timestamp, digest, content_digest)
+    SELECT customer_id, timestamp, digest, content_digest
+    FROM unnest(%s::bigint[], %s::timestamptz[], %s::uuid[], %s::uuid[])
+         AS claimed (customer_id, timestamp, digest, content_digest)
+    ORDER BY customer_id, digest
+    ON CONFLICT DO NOTHING
+    RETURNING customer_id, digest
+"""
+pack_key = Struct(">hiqiqi16si16s").pack
+pack_event = Struct(">hiqiqi16siqi").pack
+pack_length = Struct(">i").pack
+
+
+@dataclass(slots=True)
+class Stored:
+    """What became of events.
+
+    `taken` maps the keys that other events hold to the digests of those events' content;
+    `unstorable` are events that the database refused for what they carry.
+    """
+
+    accepted: list[StorableEvent] = field(default_factory=list)
+    taken: dict[Key, bytes] = field(default_factory=dict)
+    unstorable: list[StorableEvent] = field(default_factory=list)
+
+
+def store_events(*, events: Sequence[StorableEvent], batch_id: int) -> Stored:
+    """Store the events whose keys are free; call it within a transaction.
+
+    `events` are sorted by key and no key comes twice.
+    """
+    try:
+        return store_together(events, batch_id)
+    except DataError:
+        return store_apart(events, batch_id)
+
+
+def store_together(events: Sequence[StorableEvent], batch_id: int) -> Stored:
+    try:
+        with transaction.atomic():
+            copy_keys(events)
+            copy_events(events, batch_id)
+            return Stored(accepted=list(events))
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, UniqueViolation):
+            raise
+    with transaction.atomic():
+        return store_unclaimed(events, batch_id)
+
+
+def store_unclaimed(events: Sequence[StorableEvent], batch_id: int) -> Stored:
+    claimed = claim_keys(events)
+    accepted = [event for event in events if event.key in claimed]
+    copy_events(accepted, batch_id)
+    # A key that could not be claimed is committed by now: the claim waited for its transaction.
+    taken = content_digests([event.key for event in events if event.key not in claimed])
+    return Stored(accepted=accepted, taken=taken)
+
+
+def store_apart(events: Sequence[StorableEvent], batch_id: int) -> Stored:
+    """Halve a batch that the database refused until the events at fault stand alone."""
+    if len(events) == 1:
+        return Stored(unstorable=list(events))
+    middle = len(events) // 2
+    first = store_events(events=events[:middle], batch_id=batch_id)
+    second = store_events(events=events[middle:], batch_id=batch_id)
+    return Stored(
+        accepted=first.accepted + second.accepted,
+        taken=first.taken | second.taken,
+        unstorable=first.unstorable + second.unstorable,
+    )
+
+
+def claim_keys(events: Sequence[StorableEvent]) -> set[Key]:
+    """Insert the keys that are free and return them."""
+    columns: list[Any] = [
+        [event.key[0] for event in events],
+        [instant(event.microseconds) for event in events],
+        [event.key[1].hex() for event in events],
+        [event.content_digest.hex() for event in events],
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM_KEYS, columns)
+        return {(customer_id, digest.bytes) for customer_id, digest in cursor.fetchall()}
+
+
+def copy_keys(events: Sequence[StorableEvent]) -> None:
+    copy_rows(COPY_KEYS, [key_row(event) for event in events])
+
+
+def copy_events(events: Sequence[StorableEvent], batch_id: int) -> None:
+    copy_rows(COPY_EVENTS, [event_row(event, batch_id) for event in events])
+
+
+def copy_rows(statement: str, rows: Sequence[bytes]) -> None:
+    """Copy rows in PostgreSQL's binary form; raises Django's database errors."""
+    with (
+        connection.cursor() as cursor,
+        connection.wrap_database_errors,
+        cursor.copy(statement) as copy,
+    ):
+        copy.write(b"".join([COPY_HEADER, *rows, COPY_TRAILER]))
+
+
+def key_row(event: StorableEvent) -> bytes:
+    customer_id, digest = event.key
+    at = event.microseconds - MICROSECONDS_TO_2000
+    return pack_key(4, 8, customer_id, 8, at, 16, digest, 16, event.content_digest)
+
+
+def event_row(event: StorableEvent, batch_id: int) -> bytes:
+    customer_id, digest = event.key
+    at = event.microseconds - MICROSECONDS_TO_2000
+    event_id, event_type = event.id.encode(), event.type.encode()
+    return b"".join(
+        [
+            pack_event(7, 8, customer_id, 8, at, 16, digest, 8, batch_id, len(event_id)),
+            event_id,
+            pack_length(len(event_type)),
+            event_type,
+            pack_length(len(event.properties) + len(JSONB_VERSION)),
+            JSONB_VERSION,
+            event.properties,
+        ]
+    )
+
+
+def instant(microseconds: int) -> datetime:
+    return EPOCH + timedelta(microseconds=microseconds)
