@@ -1,5 +1,9 @@
 """Addresses of this app under /api/v1/."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from metering.api.events import EventsView
+
+urlpatterns: list[URLPattern] = [
+    path("events", EventsView.as_view(), name="events"),
+]
