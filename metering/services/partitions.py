@@ -1,0 +1,87 @@
+"""Monthly partitions of the event table, made before events need them.
+
+Events of a month without a partition land in the default one; they move when the month's own is
+made, so nothing is ever refused for lack of a partition.
+"""
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
+
+from metering.windows import next_month
+
+MONTHS_AHEAD = 3
+ATTEMPTS = 10
+PAUSE_SECONDS = 0.2
+# Whoever waits for a lock makes everybody behind wait too, so it is given up soon.
+LOCK_TIMEOUT = "500ms"
+# Names this work among the advisory locks of the database; any number that nothing else uses.
+ADVISORY_LOCK = 7_025_518_301
+
+# The first lock keeps everybody from adding to the default partition between move and attachment.
+MAKE_PARTITION = """
+    LOCK TABLE metering_event_default IN SHARE ROW EXCLUSIVE MODE;
+    CREATE TABLE {name} (LIKE metering_event INCLUDING ALL);
+    WITH moved AS (
+        DELETE FROM metering_event_default
+        WHERE timestamp >= '{start}' AND timestamp < '{end}'
+        RETURNING *
+    )
+    INSERT INTO {name} SELECT * FROM moved;
+    ALTER TABLE metering_event ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{end}');
+"""
+
+
+def make_partitions_ahead(*, at: datetime) -> list[str]:
+    """Make the partitions of this month and the next three; return the names of new ones."""
+    months = [at.astimezone(UTC).date().replace(day=1)]
+    for _ in range(MONTHS_AHEAD):
+        months.append(next_month(months[-1]))
+    return make_partitions(months=months)
+
+
+def make_partitions(*, months: Iterable[date]) -> list[str]:
+    """Make the partitions of the months that these days lie in; return the names of new ones.
+
+    It may run at any time, any number of times at once, while events come in. Each partition is
+    made in a transaction of its own.
+    """
+    starts = sorted({day.replace(day=1) for day in months})
+    return [partition_name(start) for start in starts if make_partition(start)]
+
+
+def partition_name(month: date) -> str:
+    return f"metering_event_{month:%Y_%m}"
+
+
+def make_partition(month: date) -> bool:
+    """Make one month's partition; False when it is already there.
+
+    Raises OperationalError when the table stays too busy.
+    """
+    failures = 0
+    while True:
+        try:
+            with transaction.atomic():
+                return try_partition(month)
+        except OperationalError as error:
+            failures += 1
+            if failures == ATTEMPTS or not isinstance(error.__cause__, LockNotAvailable):
+                raise
+            time.sleep(PAUSE_SECONDS)
+
+
+def try_partition(month: date) -> bool:
+    name = partition_name(month)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+        (is_made,) = cursor.fetchone()
+        if not is_made:
+            bounds = {"start": f"{month}T00:00:00Z", "end": f"{next_month(month)}T00:00:00Z"}
+            cursor.execute(MAKE_PARTITION.format(name=name, **bounds))
+    return not is_made
