@@ -5,6 +5,11 @@ from django.utils import timezone
 from billing.gateways.stripe import gateway_from_settings
 from billing.models import Invoice, StripeEvent
 from billing.services import stripe_events, stripe_push
+from billing.services.nightly import run_nightly
+
+
+def nightly() -> None:
+    run_nightly(at=timezone.now())
 
 
 def push_invoice(invoice_id: int) -> str:
