@@ -1,0 +1,59 @@
+"""Issued invoices: the list, and one opened down to the steps of each line."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from billing.models import Invoice
+from billing.portal.access import CustomerRequest, customer_page, customer_render
+from billing.selectors.invoices import issued_invoices
+
+INVOICES_PER_PAGE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceRow:
+    """An invoice as people see it: its status in words, and where it can be paid."""
+
+    invoice: Invoice
+    status: str
+    pay_url: str
+
+
+@require_safe
+@customer_page
+def invoice_list(request: CustomerRequest) -> HttpResponse:
+    at = timezone.now()
+    invoices = issued_invoices(request.customer)
+    page = Paginator(invoices, INVOICES_PER_PAGE).get_page(request.GET.get("page"))
+    rows = [invoice_row(invoice, at) for invoice in page]
+    return customer_render(request, "portal/invoices.html", {"page": page, "rows": rows})
+
+
+@require_safe
+@customer_page
+def invoice_detail(request: CustomerRequest, number: str) -> HttpResponse:
+    invoice = get_object_or_404(issued_invoices(request.customer), number=number)
+    row = invoice_row(invoice, timezone.now())
+    return customer_render(request, "portal/invoice.html", {"row": row, "invoice": invoice})
+
+
+def invoice_row(invoice: Invoice, at: datetime) -> InvoiceRow:
+    is_past_due = invoice.is_past_due(at)
+    return InvoiceRow(
+        invoice=invoice,
+        status="past due" if is_past_due else invoice.get_status_display().lower(),
+        pay_url=pay_url(invoice),
+    )
+
+
+def pay_url(invoice: Invoice) -> str:
+    """Return where an open invoice can be paid, nothing while Stripe does not have it."""
+    if invoice.status != Invoice.Status.OPEN or not hasattr(invoice, "stripe_push"):
+        return ""
+    return invoice.stripe_push.hosted_invoice_url
