@@ -1,10 +1,11 @@
 """Several programs that live and die together."""
 
+import os
 import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -45,8 +46,9 @@ def run_together(programs: Sequence[Program], environment: Mapping[str, str]) ->
         running: dict[str, subprocess.Popen[bytes]] = {}
         stack.callback(stop_all, running)
         for program in programs:
+            # A group of its own: Ctrl-C reaches this process alone, which asks the others.
             running[program.name] = subprocess.Popen(  # noqa: S603 - our own programs
-                program.arguments, env=environment
+                program.arguments, env=environment, process_group=0
             )
         while not is_stopping.wait(POLL_SECONDS):
             for name, process in running.items():
@@ -59,8 +61,9 @@ def stop_all(running: Mapping[str, subprocess.Popen[bytes]]) -> None:
     for process in running.values():
         process.terminate()
     for process in running.values():
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # Whatever is left of its family: a program that was killed leaves its children behind.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
