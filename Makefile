@@ -14,6 +14,7 @@ COMPILE := pip compile pyproject.toml --quiet --universal --python-version 3.12 
 # Values of a server on the internet, for the checks that only apply to one.
 PRODUCTION := BASE_URL=https://billing.example.com EMAIL_URL=smtp://user:password@mail.example.com \
 	DATABASE_URL=postgres://user:password@db.example.com/tallyport \
+	STRIPE_SECRET_KEY=sk_test_check STRIPE_WEBHOOK_SECRET=whsec_check \
 	SECRET_KEY=3kT9vQ2mZr7LxW5nB8cHs4JdYp6FgEa1uRoXiNqMtVbKwCzSlDhGjPfAyUeO
 
 help: ## list what can be made

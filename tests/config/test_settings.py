@@ -49,6 +49,7 @@ WRONG = [
         "STRIPE_SECRET_KEY is a live key, but STRIPE_API_BASE is",
     ),
     ({"STRIPE_ENVIRONMENT": "two words"}, "must be up to 80 letters"),
+    ({"INVOICE_PREFIX": "2026-"}, "must be 1 to 20 letters, digits or hyphens that begin"),
     ({"BRAND_COLOR": "teal"}, "must be a colour such as #2563eb"),
     ({"BRAND_LOGO": "/logo.png"}, "must be the https:// address of an image"),
 ]
@@ -152,6 +153,8 @@ def test_the_deployment_check_is_clean_with_production_settings(
     production = PUBLIC | {
         "DATABASE_URL": "postgres://user:password@db.example.com/tallyport",
         "EMAIL_URL": "smtp://user:password@mail.example.com",
+        "STRIPE_SECRET_KEY": "sk_test_check",
+        "STRIPE_WEBHOOK_SECRET": "whsec_check",
         "SECRET_KEY": "q8ZkT3vW6xR1nB5mJ9cLfY2hDsPgUaEo7iKtNwXyVbMzQr4CjH",
     }
     finished = subprocess.run(
