@@ -1,5 +1,15 @@
 """Addresses of this app under /api/v1/."""
 
-from django.urls import URLPattern
+from django.urls import path
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern] = []
+from billing.api.invoices import InvoiceViewSet
+from billing.api.plans import PlanViewSet, QuoteView
+from billing.api.subscriptions import SubscriptionViewSet
+
+router = SimpleRouter(trailing_slash=False)
+router.register("plans", PlanViewSet, basename="plan")
+router.register("subscriptions", SubscriptionViewSet)
+router.register("invoices", InvoiceViewSet, basename="invoice")
+
+urlpatterns = [path("quotes", QuoteView.as_view(), name="quote"), *router.urls]

@@ -13,7 +13,7 @@ def current_versions(principal: Principal) -> QuerySet[PlanVersion]:
     own terms.
     """
     published = PlanVersion.objects.exclude(published_at=None)
-    newest = published.order_by("plan", "-number").distinct("plan")
+    newest = published.order_by("plan_id", "-number").distinct("plan_id")
     versions = PlanVersion.objects.filter(pk__in=newest.values("pk"))
     if principal.customer_ids is not None:
         own = PlanVersion.objects.filter(subscriptions__customer__in=principal.customer_ids)

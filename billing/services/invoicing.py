@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from billing.models import Invoice, InvoiceLine, Subscription
+from billing.models import Invoice, InvoiceLine, StripePush, Subscription
 from billing.models.subscriptions import SubscriptionQuerySet
 from billing.rating.periods import BillingPeriod
 from billing.selectors.statements import statement
@@ -122,7 +122,7 @@ def finalize_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
         write_content(draft, locked, invoiced_period(draft))
     issue_invoice(invoice=draft, at=at)
     if draft.status == Invoice.Status.OPEN and settings.STRIPE_SECRET_KEY:
-        enqueue_on_commit("billing.tasks.push_invoice", draft.pk)
+        queue_push(invoice=draft)
     return draft
 
 
@@ -154,11 +154,28 @@ def issue_invoice(*, invoice: Invoice, at: datetime) -> None:
 
 
 @transaction.atomic
+def queue_push(*, invoice: Invoice) -> None:
+    """Have an issued invoice pushed to Stripe by a worker, from wherever it stopped.
+
+    Raises DomainError for a draft, and when no Stripe account is configured.
+    """
+    if invoice.is_draft:
+        raise DomainError("A draft is not pushed: finalize it first.", code="not_issued")
+    if not settings.STRIPE_SECRET_KEY:
+        raise DomainError(
+            "STRIPE_SECRET_KEY is not set, so nothing can be pushed to Stripe.",
+            code="stripe_not_configured",
+        )
+    enqueue_on_commit("billing.tasks.push_invoice", invoice.pk)
+
+
+@transaction.atomic
 def void_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     """Declare that nothing is owed on an issued invoice. Its number and content stay.
 
-    Its period is not invoiced again by itself. Raises DomainError for a draft, for a paid invoice,
-    and for one that money has been received for.
+    Its period is invoiced again only if `draft_invoice` is asked for it. Raises DomainError for a
+    draft, for a paid invoice, for one that money has been received for, and for one that Stripe
+    has: customers could go on paying it there.
     """
     locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
     if locked.status not in {Invoice.Status.OPEN, Invoice.Status.UNCOLLECTIBLE}:
@@ -172,6 +189,13 @@ def void_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
             f"{locked.amount_paid} {locked.currency} were paid on invoice {locked}: "
             "refund that first.",
             code="has_payments",
+        )
+    push = StripePush.objects.filter(invoice=locked).exclude(first_started_at=None).first()
+    if push is not None:
+        raise DomainError(
+            f"Invoice {locked} is at Stripe ({push.stripe_invoice_id or 'on its way'}): "
+            "void it there, and it becomes void here.",
+            code="at_stripe",
         )
     locked.status = Invoice.Status.VOID
     locked.voided_at = at

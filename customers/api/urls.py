@@ -2,6 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
+import customers.api.schema  # noqa: F401  # It registers itself.
 from customers.api.views import ApiKeyViewSet, CustomerViewSet
 
 router = SimpleRouter(trailing_slash=False)

@@ -1,0 +1,83 @@
+"""Invoices over HTTP: parse, call one service, render."""
+
+from typing import override
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import mixins, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from billing.api.filters import InvoiceFilter
+from billing.api.serializers import InvoiceSerializer, PreviewSerializer
+from billing.models import Invoice
+from billing.models.invoices import InvoiceQuerySet
+from billing.selectors.invoices import visible_invoice, visible_invoices, with_details
+from billing.selectors.statements import preview_for_customer
+from billing.services import invoicing
+from customers.api.permissions import customer_for, principal_of
+from customers.principals import Scope
+
+PREVIEW_PARAMETERS = [
+    OpenApiParameter(
+        "customer", description="The key of a customer; a customer's key may omit it."
+    ),
+    OpenApiParameter("currency", description="Which one, if there are several."),
+]
+
+
+class InvoiceViewSet(mixins.ListModelMixin, GenericViewSet[Invoice]):
+    """What customers owe. An issued invoice never changes; drafts are seen by operators alone."""
+
+    read_scope = Scope.BILLING_READ
+    queryset = Invoice.objects.none()
+    serializer_class = InvoiceSerializer
+    filterset_class = InvoiceFilter
+    lookup_field = "number"
+    lookup_value_regex = "[^/]+"
+
+    @override
+    def get_queryset(self) -> InvoiceQuerySet:
+        return with_details(visible_invoices(principal_of(self.request)))
+
+    @override
+    def get_object(self) -> Invoice:
+        return visible_invoice(principal_of(self.request), self.kwargs["number"])
+
+    def retrieve(self, request: Request, number: str) -> Response:
+        """Return an invoice by its number, or by its id while it is a draft."""
+        return self.answer(self.get_object())
+
+    @extend_schema(parameters=PREVIEW_PARAMETERS, responses=PreviewSerializer)
+    @action(detail=False, pagination_class=None)
+    def preview(self, request: Request) -> Response:
+        """Return the invoice there would be if the current period ended now."""
+        customer = customer_for(principal_of(request), request.query_params.get("customer"))
+        currency = request.query_params.get("currency")
+        statement = preview_for_customer(customer, timezone.now(), currency)
+        return Response(PreviewSerializer(statement).data)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def finalize(self, request: Request, number: str) -> Response:
+        """Issue a draft now, without waiting for the end of its grace."""
+        return self.answer(invoicing.finalize_invoice(invoice=self.get_object(), at=timezone.now()))
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def void(self, request: Request, number: str) -> Response:
+        """Declare that nothing is owed on an issued invoice."""
+        return self.answer(invoicing.void_invoice(invoice=self.get_object(), at=timezone.now()))
+
+    @extend_schema(request=None, responses={202: InvoiceSerializer})
+    @action(detail=True, methods=["post"])
+    def push(self, request: Request, number: str) -> Response:
+        """Have an issued invoice brought to Stripe, from wherever it stopped."""
+        invoice = self.get_object()
+        invoicing.queue_push(invoice=invoice)
+        return Response(self.get_serializer(invoice).data, status=status.HTTP_202_ACCEPTED)
+
+    def answer(self, invoice: Invoice) -> Response:
+        return Response(self.get_serializer(invoice).data)

@@ -1,0 +1,124 @@
+"""Plans and quotes over HTTP."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from billing.models import Plan
+from customers.models import Customer
+from customers.principals import Scope
+from tests import factories
+from tests.billing.plans import CALLS, FEE, publish_plan, subscribe
+
+PLANS = "/api/v1/plans"
+QUOTES = "/api/v1/quotes"
+# As the contract writes it, with terms that ask for nothing.
+PRO = {
+    "key": "pro",
+    "name": "Pro",
+    "currency": "USD",
+    "interval": "month",
+    "interval_count": 1,
+    "trial_days": 0,
+    "grace_hours": 24,
+    "invoice_threshold": None,
+    "minimum_amount": None,
+    "prices": [FEE, CALLS],
+}
+QUOTE = {
+    "currency": "USD",
+    "prices": [CALLS],
+    "usage": {"calls": {"quantity": "22", "billed_quantity": "12"}},
+}
+
+type Api = Callable[[str], APIClient]
+
+
+def post(client: APIClient, path: str, body: Any) -> Any:
+    return client.post(path, body, format="json")
+
+
+def test_a_plan_is_created_published_and_read_back(operator: APIClient) -> None:
+    factories.make_meter("calls")
+    created = post(operator, PLANS, PRO)
+    read = operator.get(f"{PLANS}/pro").json()
+    assert (created.status_code, created.json()) == (201, read)
+    assert (read["version"], read["currency"], read["payment_days"]) == (1, "USD", 14)
+    assert [price["key"] for price in read["prices"]] == ["base", "calls"]
+    assert read["prices"][1]["tiers"][0]["unit_amount"] == "2"
+
+
+def test_a_change_makes_the_next_version(operator: APIClient) -> None:
+    publish_plan()
+    changed = operator.patch(f"{PLANS}/pro", {"prices": [FEE | {"amount": "40"}]}, format="json")
+    assert (changed.status_code, changed.json()["version"]) == (200, 2)
+    assert operator.get(f"{PLANS}/pro").json() == changed.json()
+    assert changed.json()["prices"][0]["amount"] == "40"
+
+
+def test_the_list_holds_each_plan_once(operator: APIClient) -> None:
+    publish_plan()
+    publish_plan(key="team")
+    operator.patch(f"{PLANS}/pro", {"grace_hours": 48}, format="json")
+    rows = operator.get(PLANS).json()["results"]
+    assert [(row["key"], row["version"]) for row in rows] == [("pro", 2), ("team", 1)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"prices": [FEE, CALLS | {"tiers": []}]}, "prices.1.tiers"),
+        ({"prices": [FEE | {"amount": 0.1}]}, "prices.0.amount"),
+        ({"prices": []}, "prices"),
+        ({"trial_days": 14}, "trial_days"),
+        ({"intervall": "month"}, "intervall"),
+        ({"interval": "fortnight"}, "interval"),
+        ({"key": "no spaces"}, "key"),
+    ],
+)
+def test_a_wrong_field_is_named(operator: APIClient, wrong: dict[str, Any], field: str) -> None:
+    factories.make_meter("calls")
+    response = post(operator, PLANS, PRO | wrong)
+    assert response.status_code == 422
+    assert field in response.json()["error"]["details"]
+    assert not Plan.objects.exists()
+
+
+def test_a_taken_key_is_a_conflict(operator: APIClient) -> None:
+    publish_plan()
+    assert post(operator, PLANS, PRO).json()["error"]["code"] == "already_exists"
+
+
+def test_customers_read_the_plans_they_have_and_no_others(api: Api, acme: Customer) -> None:
+    subscribe(acme, "2026-01-01", publish_plan())
+    publish_plan(key="secret-deal")
+    client = api(factories.make_key(acme).secret)
+    assert [row["key"] for row in client.get(PLANS).json()["results"]] == ["pro"]
+    assert client.get(f"{PLANS}/secret-deal").status_code == 404
+    assert post(client, PLANS, PRO).status_code == 403
+
+
+def test_a_quote_is_the_invoice_it_would_make(operator: APIClient) -> None:
+    """22 calls are 60.00, of which 12 were billed at 26.00."""
+    quoted = post(operator, QUOTES, QUOTE).json()
+    assert (quoted["currency"], quoted["total"]) == ("USD", "34.00")
+    assert quoted["lines"][0]["quantity"] == "22"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"), [({"currency": "USD"}, "prices"), (QUOTE | {"usage": {"x": {}}}, "usage.x")]
+)
+def test_a_wrong_quote_names_its_field(
+    operator: APIClient, body: dict[str, Any], field: str
+) -> None:
+    response = post(operator, QUOTES, body)
+    assert (response.status_code, list(response.json()["error"]["details"])) == (422, [field])
+
+
+def test_customers_may_ask_for_quotes(api: Api, acme: Customer) -> None:
+    allowed = api(factories.make_key(acme, Scope.BILLING_READ).secret)
+    other = api(factories.make_key(acme, Scope.EVENTS_WRITE).secret)
+    assert post(allowed, QUOTES, QUOTE).status_code == 200
+    assert post(other, QUOTES, QUOTE).status_code == 403
