@@ -21,9 +21,10 @@ LOCK_TIMEOUT = "500ms"
 # Names this work among the advisory locks of the database; any number that nothing else uses.
 ADVISORY_LOCK = 7_025_518_301
 
-# The first lock keeps everybody from adding to the default partition between move and attachment.
+# Writers wait from the start: one that had chosen the default partition for an event and then
+# waited for it would find that it no longer takes that event. Readers wait for the last step alone.
 MAKE_PARTITION = """
-    LOCK TABLE metering_event_default IN SHARE ROW EXCLUSIVE MODE;
+    LOCK TABLE ONLY metering_event, metering_event_default IN SHARE ROW EXCLUSIVE MODE;
     CREATE TABLE {name} (LIKE metering_event INCLUDING ALL);
     WITH moved AS (
         DELETE FROM metering_event_default
