@@ -160,7 +160,7 @@ STORAGES = {
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
-WHITENOISE_USE_FINDERS = DEBUG or TESTING
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG or TESTING
 
 MAILERS = {"default": mailer(environment.text("EMAIL_URL"))}
 DEFAULT_FROM_EMAIL = environment.email_address("DEFAULT_FROM_EMAIL", "billing@localhost")
