@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from customers.models import Customer
@@ -11,8 +13,16 @@ from tests import factories
 from tests.recorder import request_recorder as request_recorder
 
 # A law holds on a busy machine too: only wrong answers fail, not slow ones.
-settings.register_profile("laws", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("laws")
+hypothesis_settings.register_profile(
+    "laws", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("laws")
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Settings) -> None:
+    """The real hasher is slow by design; no test is about that."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

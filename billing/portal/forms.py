@@ -24,7 +24,7 @@ SCOPE_WORDS = {
 # The longest range for each window that a chart can show.
 MOST_DAYS = {"hour": 14, "day": 400, "week": 1_500, "month": 3_700}
 DAYS_SHOWN = timedelta(days=29)
-FIRST_DAY = date(2000, 1, 1)
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 
 
 class DateInput(forms.DateInput):
@@ -54,11 +54,21 @@ class KeyForm(forms.Form):
         widget=DateInput,
         help_text="The key stops working when this day ends. Leave it empty for a lasting key.",
     )
-    form_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
+    form_id = forms.UUIDField(
+        widget=forms.HiddenInput,
+        initial=uuid4,
+        error_messages=dict.fromkeys(["required", "invalid"], "Reload the page and try again."),
+    )
 
     def __init__(self, *args: Any, zone: ZoneInfo, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.zone = zone
+
+    def clean_expires_on(self) -> date | None:
+        last_day: date | None = self.cleaned_data["expires_on"]
+        if last_day is not None and last_day > LAST_DAY:
+            raise forms.ValidationError("Choose an earlier day, or leave it empty.")
+        return last_day
 
     def expires_at(self) -> datetime | None:
         """Return the midnight that ends the last day, in the customer's zone."""
