@@ -52,6 +52,11 @@ class Answer:
 SERVER_ERROR = RefusalError(
     "An error occurred with our connection to the database.", status=500, kind="api_error"
 )
+KEY_REUSED = RefusalError(
+    "Keys for idempotent requests can only be used with the same parameters they were first "
+    "used with.",
+    kind="idempotency_error",
+)
 # What a request is refused with before it executes.
 REFUSED: dict[Kind, RefusalError] = {
     Kind.CONFLICT: RefusalError(
@@ -64,6 +69,8 @@ REFUSED: dict[Kind, RefusalError] = {
     Kind.FORBIDDEN: RefusalError(
         "The provided key does not have the required permissions for this endpoint.", status=403
     ),
+    Kind.INVALID: RefusalError("The request is invalid.", code="parameter_invalid_string"),
+    Kind.KEY_REUSED: KEY_REUSED,
     Kind.SERVER_ERROR_BEFORE: SERVER_ERROR,
     Kind.SAVED_SERVER_ERROR_BEFORE: SERVER_ERROR,
 }

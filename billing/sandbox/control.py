@@ -11,6 +11,7 @@ POST   /_sandbox/invoices/ID/pay, decline, void
 DELETE /_sandbox/invoices/ID/lines/LINE
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from billing.sandbox import actions
@@ -24,18 +25,19 @@ type Document = dict[str, Any]
 
 def handle(api: Api, method: str, path: str, document: Document) -> Document:
     """Carry out one control request and return its JSON answer."""
-    account = api.account
-    match method, path.strip("/").split("/")[1:]:
-        case "GET", ["state"]:
+    match path.strip("/").split("/")[1:]:
+        case [kind, object_id, *rest]:
+            return meddle(api, method, [kind, object_id, *rest], document)
+        case [name] if action := SERVER_ACTIONS.get(f"{method} {name}"):
+            action(api, document)
             return state(api)
-        case "POST", ["clock"]:
-            move_clock(api, document)
-        case "POST", ["faults"]:
-            api.faults.add(planned(document))
-        case "DELETE", ["faults"]:
-            api.faults.clear()
-        case "POST", ["webhooks"]:
-            steer_webhooks(api, document)
+    raise unrecognized(method, path)
+
+
+def meddle(api: Api, method: str, parts: list[str], document: Document) -> Document:
+    """Do to an object what people do in the Dashboard or on the page where they pay."""
+    account = api.account
+    match method, parts:
         case "POST", ["endpoints", endpoint_id, "roll"]:
             change(api, lambda: roll_secret(account, endpoint_id, str(document["secret"])))
         case "POST", ["customers", customer_id, "discount"]:
@@ -47,8 +49,12 @@ def handle(api: Api, method: str, path: str, document: Document) -> Document:
             message = change(api, lambda: actions.ACTIONS[verb](account, invoice_id))
             return {"message": message}
         case _:
-            raise RefusalError(f"Unrecognized control URL ({method}: {path}).", status=404)
+            raise unrecognized(method, "/".join(parts))
     return state(api)
+
+
+def unrecognized(method: str, path: str) -> RefusalError:
+    return RefusalError(f"Unrecognized control URL ({method}: {path}).", status=404)
 
 
 def change(api: Api, action: Any) -> Any:
@@ -70,6 +76,14 @@ def state(api: Api) -> Document:
             "requests": api.faults.requests,
             "objects": {kind: len(records) for kind, records in tables.items()},
         }
+
+
+def reset(api: Api, _: Document | None = None) -> None:
+    """Start over as an empty account on time, without faults."""
+    api.deliverer.forget()
+    api.faults.clear()
+    with api.account.lock:
+        api.account.store.clear()
 
 
 def move_clock(api: Api, document: Document) -> None:
@@ -97,3 +111,13 @@ def steer_webhooks(api: Api, document: Document) -> None:
         api.deliverer.is_held = True
     if "release" in document:
         api.deliverer.release(is_reversed=document["release"] == "reversed")
+
+
+SERVER_ACTIONS: dict[str, Callable[[Api, Document], object]] = {
+    "GET state": lambda api, _: state(api),
+    "DELETE state": reset,
+    "POST clock": move_clock,
+    "POST faults": lambda api, document: api.faults.add(planned(document)),
+    "DELETE faults": lambda api, _: api.faults.clear(),
+    "POST webhooks": steer_webhooks,
+}

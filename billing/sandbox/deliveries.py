@@ -94,6 +94,13 @@ class Deliverer:
             self.held.clear()
             self.changed.notify_all()
 
+    def forget(self) -> None:
+        """Drop what is queued and behave again."""
+        with self.changed:
+            self.queue.clear()
+            self.held.clear()
+            self.is_held, self.copies = False, 1
+
     def wait_until_idle(self, *, seconds: int = 10) -> bool:
         """Return whether everything due was answered within `seconds`."""
         with self.changed:

@@ -23,6 +23,8 @@ class Kind(StrEnum):
     RATE_LIMIT = "rate_limit"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
+    INVALID = "invalid"
+    KEY_REUSED = "key_reused"
     SLOW = "slow"
 
     @property

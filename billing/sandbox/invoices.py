@@ -230,9 +230,9 @@ def delete_invoice(account: Account, tree: Tree, invoice_id: str) -> Record:
     if invoice["status"] != "draft":
         # R11: only drafts can be deleted.
         raise RefusalError("You can only delete draft invoices.", code="invoice_not_editable")
+    account.emit("invoice.deleted", shown(account, invoice))
     for line_id in invoice["_lines"]:
         account.store.remove("line_item", line_id)
-    account.emit("invoice.deleted", shown(account, invoice))
     account.store.remove("invoice", invoice_id)
     return {"id": invoice_id, "object": "invoice", "deleted": True}
 

@@ -108,7 +108,7 @@ def hosted(account: Account, invoice: Record, told: str) -> Page:
     title = f"Invoice {invoice['number'] or '(draft)'}"
     due = f"Due {day(invoice['due_date'])}" if invoice["due_date"] else "No due date"
     main = f"""{told}<article class="sheet narrow">
-        <p class="total">{money(invoice, "amount_remaining")}</p>
+        <p class="total">{money(invoice, "total")}</p>
         <p class="quiet">{state(invoice)} · {due} · {escape(invoice["customer_name"] or "")}</p>
         {buttons(invoice, back="")}
         {lines_table(account, invoice)}

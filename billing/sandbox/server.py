@@ -38,14 +38,19 @@ class StripeSandbox:
         log: Path | None = None,
         first_delay_ms: int = 1000,
     ) -> None:
-        self.account = Account(Store(state))
-        self.deliverer = Deliverer(self.account, first_delay_ms=first_delay_ms)
-        self.api = Api(self.account, self.deliverer, log=log)
+        # First, so that a taken port leaves the state of whoever has it alone.
         self.http = SandboxServer((LOOPBACK, port), Handler)
         self.http.sandbox = self
+        try:
+            self.account = Account(Store(state))
+        except OSError:
+            self.http.server_close()
+            raise
+        self.deliverer = Deliverer(self.account, first_delay_ms=first_delay_ms)
+        self.api = Api(self.account, self.deliverer, log=log)
         self.url = f"http://{LOOPBACK}:{self.http.server_address[1]}"
         self.account.public_url = self.url
-        self.thread = threading.Thread(target=self.http.serve_forever, name="stripe", daemon=True)
+        self.thread = threading.Thread(target=self.listen, name="stripe", daemon=True)
 
     def start(self) -> Self:
         self.deliverer.start()
@@ -53,9 +58,15 @@ class StripeSandbox:
         return self
 
     def serve(self) -> None:
-        """Answer requests in this thread until another one calls `stop`."""
+        """Answer requests in this thread until another one stops it, or a signal does."""
         self.deliverer.start()
-        self.http.serve_forever()
+        try:
+            self.listen()
+        finally:
+            self.close()
+
+    def listen(self) -> None:
+        self.http.serve_forever(poll_interval=0.05)
 
     def stop(self) -> None:
         self.http.shutdown()

@@ -5,6 +5,7 @@ killed server loses nothing it had answered; a half-written last line is dropped
 start. Opening a journal writes it anew, with each object once.
 """
 
+import fcntl
 import json
 import secrets
 import string
@@ -26,7 +27,9 @@ class Store:
         self.changed: dict[tuple[str, str], Record | None] = {}
         self.path = path
         self.journal: TextIO | None = None
+        self.lock: TextIO | None = None
         if path:
+            self.lock = locked(path)
             self.load(path)
             self.journal = self.rewrite(path)
 
@@ -62,10 +65,18 @@ class Store:
             self.journal.flush()
         self.changed.clear()
 
+    def clear(self) -> None:
+        """Forget everything, the clock's offset included."""
+        for kind, records in self.tables.items():
+            self.changed |= dict.fromkeys([(kind, key) for key in records])
+            records.clear()
+        self.commit()
+
     def close(self) -> None:
-        if self.journal:
-            self.journal.close()
-            self.journal = None
+        for file in (self.journal, self.lock):
+            if file:
+                file.close()
+        self.journal = self.lock = None
 
     def load(self, path: Path) -> None:
         if not path.exists():
@@ -83,7 +94,6 @@ class Store:
 
     def rewrite(self, path: Path) -> TextIO:
         """Replace the journal by one that holds each object once, and return it for appending."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(path.name + ".new")
         with draft.open("w") as file:
             for kind, records in self.tables.items():
@@ -91,6 +101,18 @@ class Store:
                     file.write(json.dumps([[kind, key, record]], separators=(",", ":")) + "\n")
         draft.replace(path)
         return path.open("a")
+
+
+def locked(path: Path) -> TextIO:
+    """Keep the journal for this process. Raises BlockingIOError while another one has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.with_name(path.name + ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise
+    return file
 
 
 def new_id(prefix: str) -> str:

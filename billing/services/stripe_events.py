@@ -15,7 +15,7 @@ from billing.gateways.stripe import API_VERSION, StripeGateway, verified_webhook
 from billing.gateways.values import InvoiceState, WebhookMessage
 from billing.models import Invoice, StripeEvent, StripePush
 from billing.selectors.stripe import events_to_handle, push_of
-from billing.services.payments import apply_stripe_state
+from billing.services.payments import follow_stripe
 from config.queue import enqueue_on_commit
 
 logger = logging.getLogger(__name__)
@@ -135,13 +135,13 @@ def outcome_of(event: StripeEvent, gateway: StripeGateway, at: datetime) -> str:
         return "Recorded."
     push = push_of(invoice_id)
     try:
-        state = gateway.retrieve_invoice(invoice_id)
+        if push is None:
+            return refuse_unknown(event, gateway.retrieve_invoice(invoice_id), gateway)
+        state = follow_stripe(
+            invoice=push.invoice, stripe_invoice_id=invoice_id, gateway=gateway, at=at
+        )
     except GoneError:
         return deleted(push, invoice_id)
-    if push is None:
-        return refuse_unknown(event, state, gateway)
-    payments = gateway.payments_of(state)
-    apply_stripe_state(invoice=push.invoice, state=state, payments=payments, at=at)
     return f"Applied: the invoice is {state.status} at Stripe."
 
 
@@ -150,8 +150,9 @@ def invoice_of(event: StripeEvent) -> str:
     kind = event.type.partition(".")[0]
     if kind == "invoice":
         return event.object_id
-    subject = event.payload["data"]["object"]
-    return str(subject.get("invoice") or "") if kind == "invoice_payment" else ""
+    if kind == "invoice_payment":
+        return str(event.payload["data"]["object"].get("invoice") or "")
+    return ""
 
 
 def deleted(push: StripePush | None, invoice_id: str) -> str:

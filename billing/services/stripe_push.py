@@ -27,7 +27,7 @@ from billing.models import Invoice, StripePush
 from billing.selectors.locks import only_one
 from billing.selectors.stripe import invoices_to_push, pushes_to_retry
 from billing.services import stripe_steps
-from billing.services.payments import apply_stripe_state
+from billing.services.payments import apply_stripe_state, note_contradiction
 from billing.services.stripe_attempts import commit
 from billing.services.stripe_lines import line_chunks
 from billing.services.stripe_steps import NeedsAttentionError, PushJob
@@ -157,7 +157,7 @@ def advance(
         run_steps(job)
     except CredentialsError as error:
         stop(push, at, error.message, error.request_id)
-        logger.exception("Stripe refuses the secret key: pushing is halted")
+        logger.error("Stripe refuses the secret key, pushing is halted: %s", error.message)
         return PushOutcome.HALTED
     except (OutcomeUnknownError, BusyError) as error:
         stop(push, at, error.message, error.request_id)
@@ -209,7 +209,7 @@ def run_steps(job: PushJob) -> None:
     try:
         from_draft_to_open(job, customer_id)
     except GoneError:
-        stripe_steps.restart(job)
+        stripe_steps.restart(job, customer_id)
         from_draft_to_open(job, customer_id)
     state = job.gateway.retrieve_invoice(job.push.stripe_invoice_id)
     stripe_steps.refuse_other_totals(job, state)
@@ -218,7 +218,8 @@ def run_steps(job: PushJob) -> None:
     payments = job.gateway.payments_of(state)
     with transaction.atomic(durable=True):
         finish(job)
-        apply_stripe_state(invoice=job.invoice, state=state, payments=payments, at=job.at)
+        if not apply_stripe_state(invoice=job.invoice, state=state, payments=payments, at=job.at):
+            note_contradiction(job.invoice, state)
 
 
 def from_draft_to_open(job: PushJob, customer_id: str) -> None:

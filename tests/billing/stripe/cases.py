@@ -1,0 +1,102 @@
+"""Issued invoices to push, and what is to be found at the sandbox afterwards."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from billing.gateways.stripe import StripeGateway
+from billing.models import Invoice, InvoiceLine, StripeEvent, StripePush
+from billing.sandbox.server import StripeSandbox
+from customers.models import Customer
+from tests import factories
+
+START = datetime(2026, 10, 1, tzinfo=UTC)
+END = datetime(2026, 11, 1, tzinfo=UTC)
+KEY = "sk_test_sandbox"
+
+_numbers = count(1)
+
+
+def gateway_to(sandbox: StripeSandbox, **options: Any) -> StripeGateway:
+    """Return a gateway that shows every fault to the caller and waits for nothing."""
+    settled: dict[str, Any] = {
+        "network_retries": 0,
+        "busy_waits_ms": (),
+        "requests_per_second": 100_000,
+    }
+    return StripeGateway(
+        secret_key=KEY, environment="tests", api_base=sandbox.url, **settled | options
+    )
+
+
+def make_invoice(
+    amounts: Sequence[str] = ("100.00", "200.50", "2.50"),
+    *,
+    customer: Customer | None = None,
+    at: datetime,
+    currency: str = "USD",
+    **fields: Any,
+) -> Invoice:
+    """Make an issued invoice with one line for each amount."""
+    customer = customer or factories.make_customer()
+    plan = factories.make_plan(currency=currency)
+    subscription = factories.make_subscription(customer, plan, START)
+    invoice = Invoice.objects.create(
+        customer=customer,
+        subscription=subscription,
+        currency=currency,
+        period_start=START,
+        period_end=END,
+        finalize_at=END,
+    )
+    InvoiceLine.objects.bulk_create(line(invoice, *item) for item in enumerate(amounts))
+    invoice.total = invoice.subtotal = sum(map(Decimal, amounts), start=Decimal(0))
+    issued = {"status": "open", "number": f"INV-{next(_numbers):06d}", "issued_at": at}
+    for name, value in (issued | {"due_at": at + timedelta(days=14)} | fields).items():
+        setattr(invoice, name, value)
+    invoice.save()
+    return invoice
+
+
+def line(invoice: Invoice, position: int, amount: str) -> InvoiceLine:
+    return InvoiceLine(
+        invoice=invoice,
+        position=position,
+        kind=InvoiceLine.Kind.USAGE,
+        price=f"price-{position}",
+        description=f"Line {position}",
+        quantity=Decimal(1),
+        amount=Decimal(amount),
+        period_start=START,
+        period_end=END,
+        document={},
+    )
+
+
+def received(at: datetime, **fields: Any) -> StripeEvent:
+    """Return a stored event that nobody has handled."""
+    made = {"event_id": "evt_1", "livemode": False, "type": "invoice.paid", "payload": {}}
+    return StripeEvent.objects.create(**made | {"created_at": at, "received_at": at} | fields)
+
+
+def records(sandbox: StripeSandbox, kind: str) -> list[dict[str, Any]]:
+    return list(sandbox.account.store.table(kind).values())
+
+
+def events(sandbox: StripeSandbox) -> Counter[str]:
+    return Counter(event["type"] for event in records(sandbox, "event"))
+
+
+def assert_one(sandbox: StripeSandbox, invoice: Invoice, *, status: str = "open") -> None:
+    """Check that Stripe has exactly this invoice once, with each line once, and that it is ours."""
+    assert len(records(sandbox, "customer")) == 1
+    (found,) = records(sandbox, "invoice")
+    push = StripePush.objects.get(invoice=invoice)
+    assert (push.status, push.stripe_invoice_id) == ("completed", found["id"])
+    assert (found["status"], found["number"]) == (status, invoice.number)
+    assert Decimal(found["total"]).scaleb(-2) == invoice.total
+    lines = Counter(item["metadata"]["line"] for item in records(sandbox, "line_item"))
+    assert lines == Counter(str(pk) for pk in invoice.lines.values_list("pk", flat=True))

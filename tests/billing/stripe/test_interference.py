@@ -1,0 +1,237 @@
+"""People meddle in the Dashboard, and Stripe refuses: nothing wrong is ever finalized."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from billing.gateways.stripe import StripeGateway
+from billing.models import Invoice, StripePush
+from billing.sandbox import actions, control
+from billing.sandbox.faults import Fault, Kind
+from billing.sandbox.lines import remove_line
+from billing.sandbox.server import StripeSandbox
+from billing.services.stripe_push import (
+    PushOutcome,
+    push_due_invoices,
+    push_invoice,
+    retry_pushes,
+)
+from tests.billing.stripe import cases
+
+FINALIZE = "POST /v1/invoices/{id}/finalize"
+
+
+@pytest.fixture
+def half_pushed(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> StripePush:
+    """A push that stopped before it finalized its draft, which has all lines."""
+    sandbox.api.faults.add(Fault(Kind.DROP_BEFORE, "POST /v1/invoices/{id}/finalize"))
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    return StripePush.objects.get(invoice=invoice)
+
+
+def dashboard(gateway: StripeGateway, invoice_id: str, amount: int) -> None:
+    """Add a line as a person does."""
+    line = {"lines": [{"amount": amount, "description": "By hand"}]}
+    gateway.api.invoices.add_lines(invoice_id, line, {"idempotency_key": f"hand:{invoice_id}"})  # type: ignore[arg-type]
+
+
+def test_a_line_added_by_hand_stops_the_push_until_it_is_removed(
+    sandbox: StripeSandbox, gateway: StripeGateway, half_pushed: StripePush, at: datetime
+) -> None:
+    dashboard(gateway, half_pushed.stripe_invoice_id, 500)
+    invoice = half_pushed.invoice
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.ATTENTION
+    half_pushed.refresh_from_db()
+    assert "1 lines that are not ours" in half_pushed.attention
+    assert cases.events(sandbox)["invoice.finalized"] == 0
+    (record,) = cases.records(sandbox, "invoice")
+    (added,) = [item for item in cases.records(sandbox, "line_item") if not item["metadata"]]
+    remove_line(sandbox.account, record, added["id"])
+    assert push_due_invoices(gateway=gateway, at=at).pushed == 1
+    cases.assert_one(sandbox, invoice)
+
+
+def test_a_line_removed_by_hand_stops_the_push(
+    sandbox: StripeSandbox, gateway: StripeGateway, half_pushed: StripePush, at: datetime
+) -> None:
+    line_id = cases.records(sandbox, "line_item")[0]["id"]
+    actions.take_line_off(sandbox.account, half_pushed.stripe_invoice_id, line_id)
+    outcome = push_invoice(invoice=half_pushed.invoice, gateway=gateway, at=at)
+    assert outcome == PushOutcome.ATTENTION
+    assert cases.events(sandbox)["invoice.finalized"] == 0
+
+
+def test_a_draft_deleted_by_hand_is_made_again(
+    sandbox: StripeSandbox, gateway: StripeGateway, half_pushed: StripePush, at: datetime
+) -> None:
+    gateway.api.invoices.delete(half_pushed.stripe_invoice_id)
+    invoice = half_pushed.invoice
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    cases.assert_one(sandbox, invoice)
+
+
+def test_a_draft_that_is_not_there_because_the_account_is_another_is_not_made_again(
+    sandbox: StripeSandbox, gateway: StripeGateway, half_pushed: StripePush, at: datetime
+) -> None:
+    control.reset(sandbox.api)
+    outcome = push_invoice(invoice=half_pushed.invoice, gateway=gateway, at=at)
+    assert outcome == PushOutcome.ATTENTION
+    half_pushed.refresh_from_db()
+    assert "the secret key is another account's" in half_pushed.attention
+    assert not cases.records(sandbox, "invoice")
+
+
+def test_a_discount_of_the_customer_is_not_inherited(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    (customer,) = cases.records(sandbox, "customer")
+    actions.give_discount(sandbox.account, customer["id"], 10)
+    second = cases.make_invoice(customer=invoice.customer, at=at)
+    assert push_invoice(invoice=second, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    assert {item["total"] for item in cases.records(sandbox, "invoice")} == {30300}
+
+
+def test_another_total_at_stripe_is_never_finalized(
+    sandbox: StripeSandbox, gateway: StripeGateway, half_pushed: StripePush, at: datetime
+) -> None:
+    (record,) = cases.records(sandbox, "invoice")
+    record["total"] -= 1
+    outcome = push_invoice(invoice=half_pushed.invoice, gateway=gateway, at=at)
+    assert outcome == PushOutcome.ATTENTION
+    half_pushed.refresh_from_db()
+    assert "comes to 302.99 USD at Stripe, and to 303.00 USD here" in half_pushed.attention
+    assert cases.events(sandbox)["invoice.finalized"] == 0
+
+
+def test_a_customer_deleted_by_hand_is_not_made_again(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    gateway.api.customers.delete(cases.records(sandbox, "customer")[0]["id"])
+    second = cases.make_invoice(customer=invoice.customer, at=at)
+    assert push_invoice(invoice=second, gateway=gateway, at=at) == PushOutcome.ATTENTION
+    assert "Somebody deleted it" in StripePush.objects.get(invoice=second).attention
+    assert len(cases.records(sandbox, "customer")) == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.UNAUTHORIZED, Kind.FORBIDDEN])
+def test_refused_credentials_halt_the_run_and_leave_everything_queued(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime, kind: Kind
+) -> None:
+    cases.make_invoice(at=at)
+    sandbox.api.faults.add(Fault(kind))
+    report = push_due_invoices(gateway=gateway, at=at)
+    assert (report.pushed, len(report.failures)) == (0, 1)
+    assert report.halted == report.failures[0]["error"]
+    assert sandbox.api.faults.requests == 1
+    assert push_due_invoices(gateway=gateway, at=at).pushed == 2
+
+
+def test_a_refused_call_is_made_under_a_new_key_once_a_person_has_put_it_right(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    sandbox.api.faults.add(Fault(Kind.INVALID, "POST /v1/invoices"))
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.ATTENTION
+    push = StripePush.objects.get(invoice=invoice)
+    assert push.attention == "The request is invalid."
+    assert push.request_id.startswith("req_")
+    assert push.steps.get(name="draft").generation == 2
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    cases.assert_one(sandbox, invoice)
+
+
+def test_a_key_that_carried_another_request_is_kept_for_a_person(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    sandbox.api.faults.add(Fault(Kind.KEY_REUSED, "POST /v1/invoices"))
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.ATTENTION
+    push = StripePush.objects.get(invoice=invoice)
+    assert "Keys for idempotent requests" in push.attention
+    assert push.steps.get(name="draft").generation == 1
+
+
+def test_one_refused_invoice_stops_no_other(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    bad = cases.make_invoice(["1.234"], at=at, currency="KWD")
+    last = cases.make_invoice(at=at)
+    report = push_due_invoices(gateway=gateway, at=at)
+    assert report.pushed == 2
+    assert [item["invoice"] for item in report.failures] == [bad.number]
+    assert StripePush.objects.get(invoice=last).status == "completed"
+
+
+def test_an_unforeseen_error_of_one_invoice_stops_no_other(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    cases.make_invoice(at=at)
+    retrieve = iter([ZeroDivisionError("odd")])
+
+    def once(*_: object) -> None:
+        if error := next(retrieve, None):
+            raise error
+
+    monkeypatch.setattr("billing.services.stripe_steps.refuse_foreign_lines", once)
+    report = push_due_invoices(gateway=gateway, at=at)
+    assert report.pushed == 1
+    assert report.failures == [{"invoice": str(invoice), "error": "ZeroDivisionError: odd"}]
+
+
+def test_a_stopped_push_waits_longer_each_time_and_says_why(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    sandbox.api.faults.add(Fault(Kind.DROP_BEFORE, times=2))
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    push = StripePush.objects.get(invoice=invoice)
+    assert push.retry_at is not None
+    assert timedelta(minutes=1) <= push.retry_at - at < timedelta(minutes=2)
+    assert "Unexpected error communicating with Stripe" in push.last_error
+    assert retry_pushes(gateway=gateway, at=at).counts == {}
+    retry_pushes(gateway=gateway, at=at + timedelta(minutes=2))
+    push.refresh_from_db()
+    assert timedelta(minutes=7) <= push.retry_at - at < timedelta(minutes=8)
+    assert retry_pushes(gateway=gateway, at=at + timedelta(minutes=9)).pushed == 1
+
+
+def test_too_many_requests_are_waited_out_within_the_call(
+    sandbox: StripeSandbox, invoice: Invoice, at: datetime
+) -> None:
+    sandbox.api.faults.add(Fault(Kind.RATE_LIMIT, times=100, every=2))
+    patient = cases.gateway_to(sandbox, busy_waits_ms=(1, 1))
+    assert push_invoice(invoice=invoice, gateway=patient, at=at) == PushOutcome.COMPLETED
+    cases.assert_one(sandbox, invoice)
+
+
+def test_the_retries_of_the_sdk_go_under_the_same_key(
+    sandbox: StripeSandbox, invoice: Invoice, at: datetime
+) -> None:
+    sandbox.api.faults.add(Fault(Kind.DROP_AFTER, "POST /v1/invoices"))
+    persistent = cases.gateway_to(sandbox, network_retries=1)
+    assert push_invoice(invoice=invoice, gateway=persistent, at=at) == PushOutcome.COMPLETED
+    cases.assert_one(sandbox, invoice)
+
+
+def test_a_mail_that_may_have_gone_out_is_not_sent_again_a_day_later(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    sandbox.api.faults.add(Fault(Kind.DROP_AFTER, "POST /v1/invoices/{id}/send"))
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    control.handle(sandbox.api, "POST", "/_sandbox/clock", {"advance": 25 * 3600})
+    push_invoice(invoice=invoice, gateway=gateway, at=at + timedelta(hours=25))
+    assert StripePush.objects.get(invoice=invoice).is_delivery_unknown
+    assert cases.events(sandbox)["invoice.sent"] == 1
+
+
+def test_a_push_begun_as_another_installation_is_left_to_a_person(
+    sandbox: StripeSandbox, gateway: StripeGateway, half_pushed: StripePush, at: datetime
+) -> None:
+    half_pushed.environment = "elsewhere:test"
+    half_pushed.save()
+    outcome = push_invoice(invoice=half_pushed.invoice, gateway=gateway, at=at)
+    assert outcome == PushOutcome.ATTENTION
+    half_pushed.refresh_from_db()
+    assert "elsewhere:test" in half_pushed.attention

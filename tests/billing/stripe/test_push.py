@@ -1,0 +1,176 @@
+"""A push that nothing disturbs, and invoices that are unlike most."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from billing.gateways.stripe import StripeGateway
+from billing.models import Invoice, StripePush
+from billing.sandbox.server import StripeSandbox
+from billing.services.stripe_push import PushOutcome, push_due_invoices, push_invoice
+from config.errors import DomainError
+from tests import factories
+from tests.billing.stripe import cases
+
+
+def test_a_push_makes_one_open_invoice_with_our_number_lines_and_total(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    cases.assert_one(sandbox, invoice)
+    assert cases.events(sandbox)["invoice.sent"] == 1
+
+
+def test_the_due_date_at_stripe_is_as_many_days_away_as_ours(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    (found,) = cases.records(sandbox, "invoice")
+    terms = found["due_date"] - found["status_transitions"]["finalized_at"]
+    assert timedelta(seconds=terms) == timedelta(days=14)
+
+
+def test_a_line_period_at_stripe_includes_its_last_second(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    period = cases.records(sandbox, "line_item")[0]["period"]
+    assert period == {
+        "start": int(cases.START.timestamp()),
+        "end": int(cases.END.timestamp()) - 1,
+    }
+
+
+def test_a_completed_push_asks_stripe_nothing_more(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    requests = sandbox.api.faults.requests
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    assert sandbox.api.faults.requests == requests
+
+
+def test_the_links_and_the_state_at_stripe_are_kept(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    push = StripePush.objects.get(invoice=invoice)
+    assert push.stripe_status == "open"
+    assert push.hosted_invoice_url == f"{sandbox.url}/i/{push.stripe_invoice_id}"
+    assert push.invoice_pdf.endswith("/pdf")
+
+
+def test_two_invoices_of_a_customer_share_one_customer_at_stripe(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    second = cases.make_invoice(customer=invoice.customer, at=at)
+    report = push_due_invoices(gateway=gateway, at=at)
+    assert report.pushed == 2
+    assert len(cases.records(sandbox, "customer")) == 1
+    assert StripePush.objects.get(invoice=second).status == "completed"
+
+
+def test_a_changed_address_reaches_stripe_with_the_next_push(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    customer = invoice.customer
+    customer.email, customer.city = "new@example.com", "Lyon"
+    customer.save()
+    push_invoice(invoice=cases.make_invoice(customer=customer, at=at), gateway=gateway, at=at)
+    (found,) = cases.records(sandbox, "customer")
+    assert (found["email"], found["address"]["city"]) == ("new@example.com", "Lyon")
+
+
+@pytest.mark.parametrize("count", [250, 251, 1000])
+def test_more_lines_than_stripe_takes_are_rolled_up_to_the_same_total(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime, count: int
+) -> None:
+    invoice = cases.make_invoice([f"{number}.01" for number in range(count)], at=at)
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    lines = cases.records(sandbox, "line_item")
+    assert len(lines) == 250
+    assert Decimal(sum(line["amount"] for line in lines)).scaleb(-2) == invoice.total
+    rest = [line["description"] for line in lines if line["metadata"]["line"] == "rest"]
+    wanted = f"and {count - 249:,} more lines, listed in invoice {invoice.number}"
+    assert rest == ([wanted] if count > 250 else [])
+
+
+def test_an_invoice_over_nothing_is_paid_as_it_is_finalized_and_not_mailed(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime
+) -> None:
+    invoice = cases.make_invoice(["10.00", "-10.00"], at=at)
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    cases.assert_one(sandbox, invoice, status="paid")
+    invoice.refresh_from_db()
+    assert (invoice.status, invoice.payments.count()) == ("paid", 0)
+    assert cases.events(sandbox)["invoice.sent"] == 0
+
+
+def test_an_invoice_paid_at_issue_because_it_is_over_nothing_is_pushed_too(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime
+) -> None:
+    invoice = cases.make_invoice(["0.00"], at=at, status="paid", paid_at=at)
+    assert push_due_invoices(gateway=gateway, at=at).pushed == 1
+    cases.assert_one(sandbox, invoice, status="paid")
+
+
+def test_a_negative_total_is_never_pushed(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime
+) -> None:
+    invoice = cases.make_invoice(["-5.00"], at=at)
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.SKIPPED
+    assert sandbox.api.faults.requests == 0
+    assert "negative" in StripePush.objects.get(invoice=invoice).last_error
+
+
+def test_a_draft_of_ours_is_refused(gateway: StripeGateway, db: None, at: datetime) -> None:
+    draft = cases.make_invoice(at=at, status="draft", number=None)
+    with pytest.raises(DomainError, match="finalize it first"):
+        push_invoice(invoice=draft, gateway=gateway, at=at)
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "minor"),
+    [("JPY", "1234", 1234), ("KWD", "1.230", 1230), ("ISK", "500", 50000), ("HUF", "9.99", 999)],
+)
+def test_each_currency_is_sent_in_the_units_stripe_counts_in(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime,
+    currency: str, amount: str, minor: int,
+) -> None:  # fmt: skip
+    invoice = cases.make_invoice([amount], at=at, currency=currency)
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    (found,) = cases.records(sandbox, "invoice")
+    assert (found["total"], found["currency"]) == (minor, currency.lower())
+
+
+@pytest.mark.parametrize(("currency", "amount"), [("KWD", "1.234"), ("XAU", "1.00")])
+def test_what_stripe_has_no_number_for_needs_attention_before_anything_is_sent(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime,
+    currency: str, amount: str,
+) -> None:  # fmt: skip
+    invoice = cases.make_invoice([amount], at=at, currency=currency)
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.ATTENTION
+    assert sandbox.api.faults.requests == 0
+    assert currency in StripePush.objects.get(invoice=invoice).attention
+
+
+def test_awkward_names_are_trimmed_here_and_never_refused_there(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime
+) -> None:
+    customer = factories.make_customer(name='Ünï "[x]" & <b>\tCo 🦊')
+    customer.locale = "x-klingon"
+    customer.save()
+    invoice = cases.make_invoice(customer=customer, at=at)
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    assert cases.records(sandbox, "customer")[0]["name"] == 'Ünï "[x]" & <b> Co 🦊'
+
+
+def test_without_a_secret_key_nothing_is_pushed_and_the_run_says_so(
+    invoice: Invoice, at: datetime
+) -> None:
+    report = push_due_invoices(gateway=None, at=at)
+    assert report.halted == "STRIPE_SECRET_KEY is not set, so no invoice was pushed to Stripe."
+    assert push_invoice(invoice=invoice, gateway=None, at=at) == PushOutcome.NOT_CONFIGURED
+    assert not StripePush.objects.exists()
