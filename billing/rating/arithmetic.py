@@ -8,7 +8,7 @@ Two divisions may go on for ever: a unit conversion (5 / 60) and a proration (17
 are cut at `QUOTIENT_PLACES`, which leaves an error below 10^-140 in the amount. The amount itself
 is a fraction whose denominator is below 10^130 (10^45 for the places of quantity and rate, 10^60
 for a divisor, 10^20 for a proration), so when it is not half a minor unit, it is farther than
-10^-131 from it. Rounding to `GUARD_PLACES` between the two therefore gives back a half that the
+10^-131 from it. Cutting it at `GUARD_PLACES` between the two therefore gives back a half that the
 division missed (20 / 60 x 0.015 is 0.005 again, and rounds up) and never invents one.
 """
 
@@ -61,8 +61,8 @@ def quotient(value: Decimal, divisor: Decimal) -> Decimal:
 
 
 def portion(amount: Decimal, fraction: Fraction) -> Decimal:
-    """Return `amount` times `fraction`."""
-    return quotient(amount * fraction.numerator, Decimal(fraction.denominator))
+    """Return `amount` times `fraction`, cut at `GUARD_PLACES`."""
+    return cut(quotient(amount * fraction.numerator, Decimal(fraction.denominator)), GUARD_PLACES)
 
 
 def plain(value: Decimal) -> str:

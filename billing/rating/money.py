@@ -8,7 +8,7 @@ from math import floor
 
 from babel.numbers import format_currency, get_currency_precision, list_currencies
 
-from billing.rating.arithmetic import GUARD_PLACES, cut, exact_arithmetic, rounded
+from billing.rating.arithmetic import exact_arithmetic, rounded
 from billing.rating.errors import PriceError
 
 
@@ -42,7 +42,7 @@ def minor_unit(currency: str) -> Decimal:
 
 def round_amount(amount: Decimal, currency: str) -> Decimal:
     """Round to the currency's minor unit, half away from zero."""
-    return rounded(cut(amount, GUARD_PLACES), minor_unit(currency))
+    return rounded(amount, minor_unit(currency))
 
 
 def allocate_amount(

@@ -77,10 +77,10 @@ def total_lines(
         used = round_amount(min(credits, max(owed, ZERO)), currency)
         return Totals(
             subtotal=subtotal,
-            discount=round_amount(subtotal - taxable, currency),
+            discount=subtotal - taxable,
             tax=round_amount(sum(taxes, ZERO), currency),
             credits=used,
-            total=round_amount(owed - used, currency),
+            total=owed - used,
             discounts=taken,
             taxes=taxes,
             line_discounts=tuple(

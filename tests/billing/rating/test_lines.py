@@ -32,6 +32,7 @@ PER_MINUTE = {
     "minimum_amount": None,
     "maximum_amount": None,
 }
+PER_THIRD = {**PER_MINUTE, "unit_amount": "0.04", "unit_conversion": {"divide_by": "3"}}
 
 
 def line_for(
@@ -219,6 +220,8 @@ def test_tiny_rates_times_enormous_quantities_keep_every_digit() -> None:
     line = line_for(price, "123456789012345678901234567890")
     assert str(line.amount) == "123456789012345.68"
     assert str(line.steps[0].amount) == "123456789012345.678901234567890"
+    tiny = line_for(price, "0.000000000000000000000000000001").steps[0]
+    assert tiny.as_document()["amount"] == "0.000000000000000000000000000000000000000000001"
 
 
 def test_quantities_of_endless_divisions_are_shown_short() -> None:
@@ -232,6 +235,7 @@ def test_quantities_of_endless_divisions_are_shown_short() -> None:
 
 
 @given(price_documents(), QUANTITIES, st.fractions(0, 1, max_denominator=10**13), CURRENCIES)
+@example(PER_THIRD, "1", Fraction(3, 8), "USD")
 def test_prorated_price_is_the_exact_fraction_rounded_once(
     document: dict[str, Any], quantity: str, fraction: Fraction, currency: str
 ) -> None:

@@ -193,3 +193,13 @@ def test_every_model_says_what_it_is_and_has_laws() -> None:
         assert model.summary.endswith(".")
         assert model.names()
     assert MODEL_FIELDS.keys() == PRICE_MODELS.keys()
+
+
+@pytest.mark.parametrize("model", ["graduated", "volume"])
+def test_zero_usage_is_explained_by_one_step(model: str) -> None:
+    free = rated({"model": model, "tiers": [{"unit_amount": "2"}]}, "0")[1]
+    flat = rated({"model": model, "tiers": [{"unit_amount": "2", "flat_amount": "7"}]}, "0")[1]
+    assert [(step["kind"], step["amount"]) for step in [*free, *flat]] == [
+        ("tier", "0"),
+        ("flat", "7"),
+    ]

@@ -47,7 +47,8 @@ def test_no_minor_unit_is_lost_between_lines_and_total(totals: Totals) -> None:
     assert totals.subtotal - totals.discount + totals.tax - totals.credits == totals.total
     assert sum(totals.discounts) == sum(totals.line_discounts) == totals.discount
     assert sum(totals.taxes) == totals.tax
-    amounts = (totals.subtotal, totals.discount, totals.tax, totals.credits, totals.total)
+    sums = (totals.subtotal, totals.discount, totals.tax, totals.credits, totals.total)
+    amounts = (*sums, *totals.discounts, *totals.taxes, *totals.line_discounts)
     assert len({amount.as_tuple().exponent for amount in amounts}) == 1
 
 
