@@ -57,9 +57,11 @@ def visible_invoice(principal: Principal, name: str) -> Invoice:
     return found
 
 
-def open_totals() -> list[CurrencyTotal]:
-    """Return what is still owed on open invoices, by currency."""
+def open_totals(customer: Customer | None = None) -> list[CurrencyTotal]:
+    """Return what is still owed on open invoices, by currency; of one customer or of all."""
     invoices = Invoice.objects.filter(status=Invoice.Status.OPEN)
+    if customer is not None:
+        invoices = invoices.filter(customer=customer)
     return _totals(invoices, F("total") - F("amount_paid"))
 
 

@@ -40,9 +40,10 @@ def billed(acme: Customer) -> None:
 
 
 @pytest.mark.usefixtures("billed")
-def test_what_is_owed_is_summed_by_currency() -> None:
+def test_what_is_owed_is_summed_by_currency(acme: Customer) -> None:
     Invoice.objects.filter(customer__key="acme", status="open").update(amount_paid="1")
     assert figures(open_totals()) == [("JPY", 1, "1200"), ("USD", 2, "61.00")]
+    assert figures(open_totals(acme)) == [("USD", 1, "30.00")]
 
 
 @pytest.mark.usefixtures("billed")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
+from time import sleep
 
 import pytest
 from django.db import connection, transaction
@@ -89,12 +90,11 @@ def test_the_second_waits_until_the_first_is_done(threads: ThreadPoolExecutor) -
 
 
 def wait_for_a_waiter() -> None:
-    """Return when some connection waits for a lock."""
+    """Return when some connection waits for a lock. Unlike activity, locks are never cached."""
     with connection.cursor() as cursor:
-        for _ in range(200):
-            cursor.execute(
-                "SELECT count(*), pg_sleep(0.05) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            )
+        for _ in range(400):
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
             if (cursor.fetchone() or (0,))[0]:
                 return
+            sleep(0.05)
     raise AssertionError("Nobody came to wait.")
