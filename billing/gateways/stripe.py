@@ -7,6 +7,7 @@ retries reuse it. Too many requests are waited out here, because the SDK does no
 import functools
 import hashlib
 import json
+import logging
 import os
 import random
 import re
@@ -77,6 +78,8 @@ MOVED_ON = re.compile(r"already (been )?(finalized|paid|voided)|no longer editab
 
 # Telemetry writes an identifier to the user's home directory and sends timings.
 stripe.enable_telemetry = False
+# The SDK would log the address of every request.
+logging.getLogger("stripe").setLevel(logging.WARNING)
 
 
 class StripeGateway:
@@ -115,14 +118,18 @@ class StripeGateway:
         params: Any = customer_params(draft, is_update=True)
         self.call(lambda: self.api.customers.update(customer_id, params, {"idempotency_key": key}))
 
+    def retrieve_customer(self, customer_id: str) -> CustomerState:
+        """Return a customer, deleted ones included. Raises GoneError for another account's."""
+        return self.call(lambda: customer_state(self.api.customers.retrieve(customer_id)))
+
     def customers_created_since(self, instant: datetime) -> list[CustomerState]:
         """Return customers made at `instant` or later; lists are strongly consistent."""
-        created = {"gte": int(instant.timestamp())}
+        earliest = int(instant.timestamp())
         return self.call(
             lambda: [
                 customer_state(found)
                 for found in self.api.customers.list(
-                    {"created": {"gte": created["gte"]}, "limit": PAGE}
+                    {"created": {"gte": earliest}, "limit": PAGE}
                 ).auto_paging_iter()
             ]
         )
@@ -135,12 +142,12 @@ class StripeGateway:
 
     def invoices_of(self, customer_id: str, *, since: datetime) -> list[InvoiceState]:
         """Return a customer's invoices made at `since` or later; strongly consistent."""
-        instant = int(since.timestamp())
+        earliest = int(since.timestamp())
         return self.call(
             lambda: [
                 invoice_state(found)
                 for found in self.api.invoices.list(
-                    {"customer": customer_id, "created": {"gte": instant}, "limit": PAGE}
+                    {"customer": customer_id, "created": {"gte": earliest}, "limit": PAGE}
                 ).auto_paging_iter()
             ]
         )

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from billing.gateways.stripe import StripeGateway
 from billing.gateways.values import InvoiceState, PaymentState
 from billing.models import Invoice, Payment, StripePush
 from config.errors import DomainError
@@ -50,23 +51,38 @@ def record_payment(
     return payment
 
 
+def follow_stripe(
+    *, invoice: Invoice, stripe_invoice_id: str, gateway: StripeGateway, at: datetime
+) -> InvoiceState:
+    """Read an invoice at Stripe, bring ours up to it, and return what was read.
+
+    Raises the errors of the gateway.
+    """
+    state = gateway.retrieve_invoice(stripe_invoice_id)
+    if not apply_stripe_state(
+        invoice=invoice, state=state, payments=gateway.payments_of(state), at=at
+    ):
+        # Perhaps somebody else read and applied later news meanwhile: then these are behind.
+        state = gateway.retrieve_invoice(stripe_invoice_id)
+        payments = gateway.payments_of(state)
+        if not apply_stripe_state(invoice=invoice, state=state, payments=payments, at=at):
+            note_contradiction(invoice, state)
+    return state
+
+
 @transaction.atomic
 def apply_stripe_state(
     *, invoice: Invoice, state: InvoiceState, payments: Sequence[PaymentState], at: datetime
-) -> None:
+) -> bool:
     """Bring our invoice up to what was just read from Stripe; the order of news does not matter.
 
-    Payments are recorded once each. What would move our invoice backwards is left for a person,
-    as is a paid invoice that brought another amount than its total.
+    Payments are recorded once each. Returns False, having changed nothing but the mirror, if that
+    would move our invoice backwards.
     """
     locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
     mirror(locked, state)
     if not can_follow(locked, state):
-        if state.status not in {locked.status, Invoice.Status.DRAFT}:
-            ask_for_attention(
-                locked, f"Invoice {locked} is {locked.status} here and {state.status} at Stripe."
-            )
-        return
+        return state.status in {locked.status, Invoice.Status.DRAFT}
     for payment in received(state, payments):
         record_payment(
             invoice=locked,
@@ -77,6 +93,14 @@ def apply_stripe_state(
         )
     locked.refresh_from_db()
     follow(locked, state, at)
+    return True
+
+
+def note_contradiction(invoice: Invoice, state: InvoiceState) -> None:
+    """Leave an invoice that is further here than at Stripe for a person."""
+    invoice.refresh_from_db()
+    message = f"Invoice {invoice} is {invoice.status} here and {state.status} at Stripe."
+    StripePush.objects.filter(invoice=invoice).update(attention=message)
 
 
 def mirror(invoice: Invoice, state: InvoiceState) -> None:
@@ -108,21 +132,20 @@ def received(state: InvoiceState, payments: Sequence[PaymentState]) -> list[Paym
 
 
 def follow(invoice: Invoice, state: InvoiceState, at: datetime) -> None:
-    if state.status == Invoice.Status.PAID and invoice.amount_paid != invoice.total:
-        ask_for_attention(
-            invoice,
+    is_paid = state.status == Invoice.Status.PAID
+    attention = ""
+    if is_paid and invoice.amount_paid != invoice.total:
+        attention = (
             f"Stripe calls invoice {invoice} paid, having received {invoice.amount_paid} of "
-            f"{invoice.total} {invoice.currency}.",
+            f"{invoice.total} {invoice.currency}."
         )
-    if invoice.status == state.status or state.status == Invoice.Status.OPEN:
+    pushes = StripePush.objects.filter(invoice=invoice, status=StripePush.Status.COMPLETED)
+    pushes.update(attention=attention)
+    if state.status in {invoice.status, Invoice.Status.OPEN}:
         return
     invoice.status = state.status
-    if state.status == Invoice.Status.PAID:
+    if is_paid:
         invoice.paid_at = state.paid_at or at
     if state.status == Invoice.Status.VOID:
         invoice.voided_at = at
     invoice.save(update_fields=["status", "paid_at", "voided_at"])
-
-
-def ask_for_attention(invoice: Invoice, message: str) -> None:
-    StripePush.objects.filter(invoice=invoice).update(attention=message)

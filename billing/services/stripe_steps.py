@@ -295,13 +295,18 @@ def complete(job: PushJob, step: StripePushStep) -> None:
         commit(step, "completed_at")
 
 
-def restart(job: PushJob) -> None:
-    """Begin again with a new draft after somebody deleted the one nobody had finalized."""
-    if job.step("finalize").started_at:
-        raise NeedsAttentionError(
-            f"Invoice {job.push.stripe_invoice_id} is not in this Stripe account, although it may "
-            "have been finalized. Look for it there before anything is sent again."
-        )
+def restart(job: PushJob, customer_id: str) -> None:
+    """Begin again with a new draft after somebody deleted the one that was there.
+
+    Only drafts can be deleted at Stripe. So one that is gone from the right account, which is the
+    one that has the customer, was never finalized by anybody.
+    """
+    try:
+        customer = job.gateway.retrieve_customer(customer_id)
+    except GoneError as error:
+        raise customer_gone(customer_id) from error
+    if customer.is_deleted:
+        raise customer_gone(customer_id)
     for step in job.push.steps.all():
         renew(step)
         step.completed_at = None
