@@ -1,5 +1,6 @@
 """The kernel as a Django app, and the admin site that carries the theme."""
 
+from importlib import import_module
 from typing import override
 
 from django.apps import AppConfig
@@ -23,3 +24,9 @@ class KernelConfig(AppConfig):
 
 class TallyportAdminConfig(AdminConfig):
     default_site = "config.admin.TallyportAdminSite"
+
+    @override
+    def ready(self) -> None:
+        super().ready()
+        # Only now have the other packages registered the pages that these replace.
+        import_module("config.system_admin")

@@ -15,6 +15,7 @@ from config import combinations, database, environment
 from config.email import mailer
 from config.logging import logging_settings
 from config.secret import development_secret_key
+from config.theme import theme
 
 # ModelAdmin[X] and QuerySet[X] are subscripted at import time.
 django_stubs_ext.monkeypatch()
@@ -53,6 +54,7 @@ X_FRAME_OPTIONS = "DENY"
 INSTALLED_APPS = [
     "config.apps.KernelConfig",
     "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
     "config.apps.TallyportAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -72,6 +74,7 @@ INSTALLED_APPS = [
     "customers",
     "metering",
     "billing",
+    "demo",
 ]
 
 MIDDLEWARE = [
@@ -145,9 +148,12 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_HTTPS else "http"
 
 LANGUAGE_CODE = "en"
+# Words are English; numbers, money and dates follow each customer's own locale.
+LANGUAGES = [("en", "English")]
 USE_I18N = True
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = "config.formats"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -219,11 +225,27 @@ STRIPE_WEBHOOK_SECRETS = environment.matching_items(
 )
 STRIPE_API_BASE = environment.web_address("STRIPE_API_BASE", combinations.STRIPE_API)
 combinations.check_stripe(STRIPE_API_BASE, secret_key=STRIPE_SECRET_KEY)
+# Names this installation at Stripe (docs/stripe.md). On somebody's own machine a new data
+# directory is a new installation, whose invoice 1 is not the invoice 1 of the one before.
+STRIPE_ENVIRONMENT = environment.matching(
+    "STRIPE_ENVIRONMENT",
+    r"[\w.-]{1,80}",
+    expected="up to 80 letters, digits, dots, hyphens and underscores",
+) or environment.installation_name(BASE_URL, secret_key=SECRET_KEY)
+
+INVOICE_PREFIX = environment.number_prefix("INVOICE_PREFIX", "INV-")
 
 BRAND_NAME = environment.text("BRAND_NAME", "Tallyport")
 BRAND_COLOR = environment.color("BRAND_COLOR", "#0f766e")
 BRAND_LOGO = environment.image_address("BRAND_LOGO")
 if BRAND_LOGO:
     SECURE_CSP["img-src"].append(f"https://{urlsplit(BRAND_LOGO).netloc}")
+
+UNFOLD = theme(
+    brand_name=BRAND_NAME,
+    brand_color=BRAND_COLOR,
+    brand_logo=BRAND_LOGO,
+    stripe_key=STRIPE_SECRET_KEY,
+)
 
 SILENCED_SYSTEM_CHECKS: list[str] = []
