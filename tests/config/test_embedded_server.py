@@ -200,10 +200,10 @@ def test_the_keeper_stops_a_server_that_nobody_uses(
     assert is_gone(server)
 
 
-def test_a_data_directory_that_cannot_be_written_to_is_explained(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+def test_a_data_directory_that_cannot_be_written_to_is_explained(server: EmbeddedServer) -> None:
+    (server.data_dir / "file").touch()
     with pytest.raises(ImproperlyConfigured, match=r"cannot be written to .Not a directory.. Set"):
-        EmbeddedServer(tmp_path / "file" / "data").ensure_running()
+        EmbeddedServer(server.data_dir / "file" / "data").ensure_running()
 
 
 def test_a_path_too_long_for_a_socket_is_explained(tmp_path: Path) -> None:
