@@ -31,7 +31,7 @@ class InstantOrPeriodEndField(InstantField):
         return PERIOD_END if value == PERIOD_END else super().to_internal_value(value)
 
 
-class PlanSerializer(StrictSerializer, serializers.ModelSerializer[PlanVersion]):
+class PlanSerializer(serializers.ModelSerializer[PlanVersion]):
     """A plan and its newest version."""
 
     key = serializers.CharField(source="plan.key", max_length=100)

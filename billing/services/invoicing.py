@@ -92,15 +92,16 @@ def write_content(invoice: Invoice, locked: Subscription, period: BillingPeriod)
 
 
 def redraft(*, subscription: Subscription) -> None:
-    """Bring the drafts of a subscription, which the caller has locked, in line with its end."""
-    drafts = subscription.invoices.filter(status=Invoice.Status.DRAFT)
-    if subscription.end_at is not None:
-        drafts.filter(period_start__gte=subscription.end_at).delete()
-        drafts = drafts.filter(period_end__gt=subscription.end_at)
-        for invoice in drafts:
-            period = invoiced_period(invoice)
-            shorter = BillingPeriod(period.start, subscription.end_at, period.full)
-            write_content(invoice, subscription, shorter)
+    """Drop or shorten the drafts that reach beyond the end of a subscription, which is locked."""
+    end_at = subscription.end_at
+    if end_at is None:
+        return
+    drafts = Invoice.objects.filter(subscription=subscription, status=Invoice.Status.DRAFT)
+    drafts.filter(period_start__gte=end_at).delete()
+    for invoice in drafts.filter(period_end__gt=end_at):
+        invoice.subscription = subscription
+        period = invoiced_period(invoice)
+        write_content(invoice, subscription, BillingPeriod(period.start, end_at, period.full))
 
 
 @transaction.atomic

@@ -125,7 +125,7 @@ def test_part_of_a_month_pays_part_of_the_fee(acme: Customer) -> None:
     report_calls(acme, "2026-01-20", 4)
     [invoice] = drafts_until(subscription, "2026-02-01")
     assert amounts(invoice) == {"base": "17.00", "calls": "8.00"}
-    assert invoice.lines.get(price="base").description.startswith("Base fee, Jan 15, 2026")
+    assert invoice.lines.get(price="base").description.startswith("Base fee, Jan 15")
 
 
 def test_a_subscription_that_ends_pays_its_last_day(acme: Customer) -> None:

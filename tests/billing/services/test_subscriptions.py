@@ -118,6 +118,11 @@ def test_canceling_with_the_period_ends_at_the_customers_midnight() -> None:
     assert ended.end_at == instant("2026-02-01T00:00+01:00")
 
 
+def test_a_subscription_canceled_with_its_period_pays_it_whole(acme: Customer) -> None:
+    ended = cancel(subscribe(acme, "2026-01-01", publish_plan(FEE)), "2026-01-20", "period_end")
+    assert [str(invoice.total) for invoice in draft_all(ended, "2026-03-01")] == ["31.00"]
+
+
 def test_a_planned_end_may_be_moved_until_it_is_reached(acme: Customer) -> None:
     subscription = cancel(subscribe(acme, "2026-01-01"), "2026-01-20", "period_end")
     moved = cancel(subscription, "2026-01-25", instant("2026-01-26"))
