@@ -7,6 +7,7 @@ strings, the way JSON documents carry them.
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import template
 from django.template import Context
@@ -22,6 +23,10 @@ register = template.Library()
 def customer_of(context: Context) -> Customer:
     customer: Customer = context["customer"]
     return customer
+
+
+def zone_of(customer: Customer, name: str) -> ZoneInfo:
+    return ZoneInfo(name) if name else customer.zone
 
 
 def time_element(at: datetime, text: str) -> SafeString:
@@ -55,15 +60,17 @@ def instant(context: Context, at: datetime) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
-def day(context: Context, at: datetime) -> SafeString:
+def day(context: Context, at: datetime, zone: str = "") -> SafeString:
+    """Write a day; `zone` names the time zone where it is not the customer's of today."""
     customer = customer_of(context)
-    return time_element(at, formatting.day(at, customer.zone, customer.locale))
+    return time_element(at, formatting.day(at, zone_of(customer, zone), customer.locale))
 
 
 @register.simple_tag(takes_context=True)
-def period(context: Context, start: datetime, end: datetime) -> str:
+def period(context: Context, start: datetime, end: datetime, zone: str = "") -> str:
+    """Write a period in days; `zone` as for `day`."""
     customer = customer_of(context)
-    return formatting.period(start, end, customer.zone, customer.locale)
+    return formatting.period(start, end, zone_of(customer, zone), customer.locale)
 
 
 @register.simple_tag(takes_context=True)

@@ -2,10 +2,10 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 
 from customers.models import ApiKey, Customer, User
@@ -15,7 +15,7 @@ from tests import factories
 SECRET = re.compile(r"tp_[0-9a-f]{12}_[\w-]{43}")
 
 
-def create(client: Client, **fields: object) -> HttpResponse:
+def create(client: Client, **fields: object) -> Any:
     form = {"name": "Server", "scopes": ["usage:read"], "form_id": uuid4()} | fields
     return client.post("/portal/acme/keys/new/", form)
 
