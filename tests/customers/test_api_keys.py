@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -49,6 +50,24 @@ def test_an_expiry_without_an_offset_is_refused(operator: APIClient, acme: Custo
     body = {"customer": "acme", "name": "web", "expires_at": "2099-01-01T00:00:00"}
     response = operator.post(KEYS, body, format="json")
     assert "offset" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"), ({"scopes": []}, "scopes")],
+)
+def test_a_key_that_would_open_nothing_is_refused(
+    operator: APIClient, acme: Customer, wrong: dict[str, Any], field: str
+) -> None:
+    response = operator.post(KEYS, {"customer": "acme", "name": "web"} | wrong, format="json")
+    assert (response.status_code, list(response.json()["error"]["details"])) == (422, [field])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("header", ["Bearer", "Bearer one two", "Bearer tp_1_2", "Bearer é"])
+def test_a_header_that_holds_no_key_is_refused(header: str) -> None:
+    response = APIClient().get(KEYS, HTTP_AUTHORIZATION=header)
+    assert (response.status_code, response.json()["error"]["code"]) == (401, "unauthenticated")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +123,12 @@ def test_the_command_prints_a_working_operator_key_once(api: Api) -> None:
     assert api(secret).get("/api/v1/customers").status_code == 200
     assert ApiKey.objects.get().scopes == ["admin", "usage:read"]
     assert secret not in err.getvalue()
+
+
+@pytest.mark.django_db
+def test_the_command_wants_a_name() -> None:
+    with pytest.raises(CommandError, match="blank"):
+        call_command("create_operator_key", "", "--scope", "admin")
 
 
 @pytest.mark.django_db

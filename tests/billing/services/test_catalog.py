@@ -114,6 +114,13 @@ def test_a_new_version_without_prices_keeps_the_old_ones() -> None:
     assert documents[0] == documents[1]
 
 
+def test_a_plan_that_was_never_published_has_no_next_version() -> None:
+    plan = Plan.objects.create(key="draft", name="Draft")
+    with pytest.raises(DomainError) as refused:
+        publish_new_version(plan=plan, at=NOW, prices=[FEE])
+    assert refused.value.code == "not_published"
+
+
 @pytest.mark.parametrize("changes", [{}, {"key": "other"}, {"prices": []}, {"trial_days": 3}])
 def test_a_version_that_changes_nothing_or_the_wrong_thing_is_refused(
     changes: dict[str, Any],

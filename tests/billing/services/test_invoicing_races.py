@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from billing.models import BillingRun, Invoice, Subscription
@@ -106,6 +107,17 @@ def test_a_second_nightly_run_leaves_with_a_sentence() -> None:
     assert is_mine
     assert isinstance(refused, DomainError)
     assert (refused.code, BillingRun.objects.count()) == ("already_running", 0)
+
+
+def test_the_command_says_that_another_run_is_under_way() -> None:
+    def run_command() -> str:
+        with pytest.raises(CommandError) as refused:
+            call_command("nightly")
+        return str(refused.value)
+
+    with only_one(NIGHTLY_LOCK):
+        [sentence] = at_once(run_command)
+    assert sentence == "Another nightly run is under way: wait for its end."
 
 
 def test_the_place_of_a_broken_connection_is_free_again() -> None:
