@@ -27,7 +27,7 @@ from billing.models import Invoice, StripePush
 from billing.selectors.locks import only_one
 from billing.selectors.stripe import invoices_to_push, pushes_to_retry
 from billing.services import stripe_steps
-from billing.services.payments import apply_stripe_state, note_contradiction
+from billing.services.payments import apply_stripe_state, follow_stripe
 from billing.services.stripe_attempts import commit
 from billing.services.stripe_lines import line_chunks
 from billing.services.stripe_steps import NeedsAttentionError, PushJob
@@ -218,8 +218,13 @@ def run_steps(job: PushJob) -> None:
     payments = job.gateway.payments_of(state)
     with transaction.atomic(durable=True):
         finish(job)
-        if not apply_stripe_state(invoice=job.invoice, state=state, payments=payments, at=job.at):
-            note_contradiction(job.invoice, state)
+        is_applied = apply_stripe_state(
+            invoice=job.invoice, state=state, payments=payments, at=job.at
+        )
+    if not is_applied:
+        follow_stripe(
+            invoice=job.invoice, stripe_invoice_id=state.id, gateway=job.gateway, at=job.at
+        )
 
 
 def from_draft_to_open(job: PushJob, customer_id: str) -> None:

@@ -84,10 +84,9 @@ def ensure_customer(job: PushJob) -> str:
             customer=customer, account=job.gateway.account
         )
         draft = customer_draft(customer, job.gateway.account)
-        if row.stripe_id:
-            update_customer(job, row, draft)
-        else:
+        if not row.stripe_id:
             make_customer(job, row, draft)
+        update_customer(job, row, draft)
     return row.stripe_id
 
 
@@ -105,8 +104,8 @@ def make_customer(job: PushJob, row: StripeCustomer, draft: CustomerDraft) -> No
         begin(row, digest=digest, at=job.at)
         key = f"{row.account}:cus:{row.customer_id}:{row.generation}"
         found = attempt(row, lambda: job.gateway.create_customer(draft, key=key))
-    row.stripe_id, row.payload_digest = found.id, digest
-    commit(row, "stripe_id", "payload_digest")
+    row.stripe_id = found.id
+    commit(row, "stripe_id")
 
 
 def find_customer(job: PushJob, row: StripeCustomer, draft: CustomerDraft) -> CustomerState | None:

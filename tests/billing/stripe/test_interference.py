@@ -10,15 +10,16 @@ from billing.sandbox import actions, control
 from billing.sandbox.faults import Fault, Kind
 from billing.sandbox.lines import remove_line
 from billing.sandbox.server import StripeSandbox
+from billing.services.payments import follow_stripe
 from billing.services.stripe_push import (
     PushOutcome,
     push_due_invoices,
     push_invoice,
     retry_pushes,
 )
+from billing.services.stripe_steps import PushJob
+from tests import factories
 from tests.billing.stripe import cases
-
-FINALIZE = "POST /v1/invoices/{id}/finalize"
 
 
 @pytest.fixture
@@ -235,3 +236,84 @@ def test_a_push_begun_as_another_installation_is_left_to_a_person(
     assert outcome == PushOutcome.ATTENTION
     half_pushed.refresh_from_db()
     assert "elsewhere:test" in half_pushed.attention
+
+
+def copied(sandbox: StripeSandbox, kind: str) -> None:
+    """Make a second object like the first one, as an import or a script may."""
+    (record,) = cases.records(sandbox, kind)
+    sandbox.account.store.put(kind, f"{record['id']}_copy", record | {"id": f"{record['id']}_copy"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "call", "words"),
+    [
+        ("customer", "POST /v1/customers", "Stripe has 2 customers for this one"),
+        ("invoice", "POST /v1/invoices", "Stripe has 2 invoices for this one"),
+    ],
+)
+def test_two_objects_that_could_be_ours_are_left_to_a_person(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime,
+    kind: str, call: str, words: str,
+) -> None:  # fmt: skip
+    sandbox.api.faults.add(Fault(Kind.DROP_AFTER, call))
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    copied(sandbox, kind)
+    later = at + timedelta(hours=25)
+    assert push_invoice(invoice=invoice, gateway=gateway, at=later) == PushOutcome.ATTENTION
+    assert words in StripePush.objects.get(invoice=invoice).attention
+
+
+def test_a_customer_renamed_before_the_first_answer_came_is_not_made_twice(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    sandbox.api.faults.add(Fault(Kind.DROP_AFTER, "POST /v1/customers"))
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    invoice.customer.name, invoice.customer.email = "Renamed", "renamed@example.com"
+    invoice.customer.save()
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    cases.assert_one(sandbox, invoice)
+    assert cases.records(sandbox, "customer")[0]["name"] == "Renamed"
+
+
+def test_a_customer_without_an_address_to_mail_to_is_not_mailed(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime
+) -> None:
+    invoice = cases.make_invoice(customer=factories.make_customer(email=""), at=at)
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    assert cases.events(sandbox)["invoice.sent"] == 0
+
+
+def test_a_draft_finalized_by_hand_is_taken_as_it_is_when_it_is_right(
+    sandbox: StripeSandbox, gateway: StripeGateway, half_pushed: StripePush, at: datetime
+) -> None:
+    gateway.finalize_invoice(half_pushed.stripe_invoice_id, key="tests:by-hand")
+    invoice = half_pushed.invoice
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    cases.assert_one(sandbox, invoice)
+
+
+def test_a_payment_that_overtakes_the_push_is_no_contradiction(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def deliver_late(job: PushJob) -> None:
+        stripe_id = job.push.stripe_invoice_id
+        actions.pay(sandbox.account, stripe_id)
+        follow_stripe(invoice=invoice, stripe_invoice_id=stripe_id, gateway=gateway, at=at)
+
+    monkeypatch.setattr("billing.services.stripe_steps.deliver", deliver_late)
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    push = StripePush.objects.get(invoice=invoice)
+    assert (push.stripe_status, push.attention) == ("paid", "")
+
+
+def test_a_clock_ten_minutes_wrong_finds_what_was_made(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    control.handle(sandbox.api, "POST", "/_sandbox/clock", {"advance": -600})
+    sandbox.api.faults.add(Fault(Kind.DROP_AFTER, "POST /v1/invoices"))
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    later = at + timedelta(hours=25)
+    control.handle(sandbox.api, "POST", "/_sandbox/clock", {"advance": 25 * 3600})
+    assert push_invoice(invoice=invoice, gateway=gateway, at=later) == PushOutcome.COMPLETED
+    cases.assert_one(sandbox, invoice)

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, override
@@ -221,6 +222,24 @@ def test_r12_a_saved_500_is_repeated_and_a_refused_parameter_is_not_saved(shop: 
     assert shop.api.customers.create({"name": "A"}, key).name == "A"
 
 
+def test_r12_a_key_in_use_is_refused_until_its_request_is_answered(shop: Shop) -> None:
+    shop.sandbox.api.faults.add(Fault(Kind.SLOW, seconds=1))
+    key = shop.key()
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(shop.api.customers.create, {"name": "A"}, key)
+        while not shop.sandbox.account.keys.in_use:
+            time.sleep(0.01)
+        busy = refusal(lambda: shop.api.customers.create({"name": "A"}, key))
+        assert busy[:2] == (409, "idempotency_key_in_use")
+        assert shop.api.customers.create({"name": "B"}, shop.key()).name == "B"
+    assert shop.api.customers.create({"name": "A"}, key).id == slow.result().id
+
+
+def test_r12_a_key_has_at_most_255_characters(shop: Shop) -> None:
+    long: Any = {"idempotency_key": "k" * 256}
+    assert refusal(lambda: shop.api.customers.create({"name": "A"}, long))[0] == 400
+
+
 def test_r13_lists_are_newest_first_filtered_and_paged(shop: Shop) -> None:
     made = [shop.customer(email=f"{number % 2}@example.com").id for number in range(12)]
     assert [item.id for item in shop.api.customers.list().auto_paging_iter()] == made[::-1]
@@ -267,7 +286,7 @@ def test_r17_numbers_run_within_a_customer_unless_given(shop: Shop) -> None:
     assert shop.open(customer=customer, number="INV-7").number == "INV-7"
 
 
-def test_r18_taxes_of_lines_are_added_as_given(shop: Shop) -> None:
+def test_r21_taxes_of_lines_are_added_as_given(shop: Shop) -> None:
     rate = {"display_name": "VAT", "percentage": 20, "inclusive": False}
     tax = {"amount": 13, "taxable_amount": 66, "tax_rate_data": rate}
     assert shop.add(shop.draft(), {"amount": 66, "tax_amounts": [tax]}).total == 79
