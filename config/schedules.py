@@ -30,6 +30,11 @@ RECURRING = (
         frequency={"schedule_type": Schedule.MINUTES, "minutes": 5},
     ),
     Recurring(name="Make next month's partitions", task="metering.tasks.make_partitions"),
+    Recurring(
+        name="Take up stopped pushes and waiting webhooks",
+        task="billing.tasks.retry_stripe",
+        frequency={"schedule_type": Schedule.MINUTES, "minutes": 5},
+    ),
     Recurring(name="Nightly billing run", task="billing.tasks.nightly", first_at=time(2)),
 )
 
