@@ -168,8 +168,17 @@ def read_params(
     return found
 
 
-ADDRESS = hash_of(
-    {key: text() for key in ("line1", "line2", "city", "state", "postal_code", "country")}
+def or_empty(reader: Reader) -> Reader:
+    """Read what may also be an empty string, which clears the field."""
+
+    def read(node: Any, name: str) -> Any:
+        return node if node == "" else reader(node, name)
+
+    return read
+
+
+ADDRESS = or_empty(
+    hash_of({key: text() for key in ("line1", "line2", "city", "state", "postal_code", "country")})
 )
 EXPAND = list_of(text())
 PAGE: dict[str, Reader] = {
