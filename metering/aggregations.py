@@ -17,7 +17,6 @@ OPTIONS = {
     "value_property": "the event property to read, such as bytes",
     "window": "a window",
     "of": "what to measure in each window",
-    "percentile": "a percentile",
 }
 type Problem = tuple[str, str]
 

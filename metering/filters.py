@@ -14,6 +14,7 @@ from metering.numbers import decimal_sql, parse_decimal
 MOST_FILTERS = 20
 LONGEST_PROPERTY = 100
 FIELDS = {"property", "op", "value"}
+PROPERTY_WANTED = f"Name event properties in 1 to {LONGEST_PROPERTY} characters."
 
 
 def is_storable(text: str) -> bool:
@@ -107,7 +108,7 @@ def condition_problems(path: str, item: object) -> Iterator[tuple[str, str]]:
         return
     name = item["property"]
     if not is_property(name):
-        yield f"{path}.property", f"Name an event property in 1 to {LONGEST_PROPERTY} characters."
+        yield f"{path}.property", PROPERTY_WANTED
     operator = OPERATORS.get(str(item["op"]))
     if operator is None:
         yield f"{path}.op", f"There is no op {item['op']!r}; use one of {', '.join(OPERATORS)}."

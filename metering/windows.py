@@ -61,6 +61,12 @@ def day_starts(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]
     return [midnight(first, zone), *calendar_cuts(start, end, "day", zone)]
 
 
+def month_around(at: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Return the start and the end of the month that an instant lies in."""
+    first = local_day(at, zone).replace(day=1)
+    return midnight(first, zone), midnight(next_month(first), zone)
+
+
 def calendar_cuts(
     start: datetime, end: datetime, window: str, zone: ZoneInfo
 ) -> Iterator[datetime]:
