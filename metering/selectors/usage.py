@@ -1,0 +1,180 @@
+"""How much was used: exact for any instants, at any moment, from one selector.
+
+Usage does not wait for the aggregator: an event counts from the moment it was accepted.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+
+from config.errors import InvalidInputError
+from customers.models import Customer
+from metering import aggregations, windows
+from metering.filters import PROPERTY_WANTED, is_property, is_storable
+from metering.models import Meter
+from metering.selectors.usage_plan import Question, plan_reading
+from metering.selectors.usage_sql import UsageStatement
+
+# A chart or a page of the API; anything larger is an export.
+MOST_WINDOWS = 10_000
+MOST_ROWS = 100_000
+MOST_GROUPS = 5
+UTC_ZONE = ZoneInfo("UTC")
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """Usage in `[start, end)`, of the events whose properties are those of `group`."""
+
+    start: datetime
+    end: datetime
+    group: dict[str, str | None]
+    value: Decimal
+
+
+def usage(
+    *,
+    meter: Meter,
+    customer: Customer,
+    start: datetime,
+    end: datetime,
+    window: str | None = None,
+    zone: ZoneInfo | None = None,
+    group_by: Sequence[str] = (),
+    filters: Mapping[str, str | None] | None = None,
+) -> list[UsageRow]:
+    """Return a customer's usage in `[start, end)`, in order of time and then of group.
+
+    `window` (hour, day, week or month) cuts the period in `zone`, by default the customer's; the
+    first and the last window are cut short by the period. Without `group_by` there is a row for
+    every window, zero where nothing was used; with it, only for what was used. `filters` keeps the
+    events whose property has this text, or with None is absent. Dimensions of the meter are read
+    from roll-ups; any other property is as exact but read from the raw events.
+
+    Raises InvalidInputError for a period that is empty or out of range, an unknown window, too
+    many windows, groups or rows.
+    """
+    check_period(start, end)
+    check_properties(group_by, filters or {})
+    starts = window_starts(start, end, window, zone or customer.zone)
+    question = Question(
+        meter=meter,
+        customer_ids=[customer.pk],
+        starts=starts,
+        end=end,
+        zone=customer.zone,
+        limit=MOST_ROWS + 1,
+        group_by=group_by,
+        filters=filters or {},
+    )
+    rows = answer(question)
+    if len(rows) > MOST_ROWS:
+        message = f"The answer has more than {MOST_ROWS:,} rows; ask for less time or fewer groups."
+        raise InvalidInputError(message, field="group_by")
+    ends = [*starts[1:], end]
+    if not group_by:
+        values = {number: value for _, number, value in rows}
+        return [
+            UsageRow(begin, past, {}, values.get(number, Decimal(0)))
+            for number, (begin, past) in enumerate(zip(starts, ends, strict=True), start=1)
+        ]
+    return [
+        UsageRow(
+            start=starts[number - 1],
+            end=ends[number - 1],
+            group=dict(zip(group_by, texts, strict=True)),
+            value=value,
+        )
+        for _, number, *texts, value in rows
+    ]
+
+
+def usage_quantity(*, meter: Meter, customer: Customer, start: datetime, end: datetime) -> Decimal:
+    """Return a customer's usage in `[start, end)` as one number."""
+    [row] = usage(meter=meter, customer=customer, start=start, end=end)
+    return row.value
+
+
+def usage_by_customer(
+    *, meter: Meter, customers: Iterable[Customer], start: datetime, end: datetime
+) -> dict[int, Decimal]:
+    """Return usage in `[start, end)` by customer id, for staff and named jobs.
+
+    Customers who used nothing are left out.
+    """
+    check_period(start, end)
+    result: dict[int, Decimal] = {}
+    for zone, customer_ids in ids_by_zone(meter, customers).items():
+        question = Question(
+            meter=meter,
+            customer_ids=customer_ids,
+            starts=[start],
+            end=end,
+            zone=zone,
+            limit=len(customer_ids),
+        )
+        result |= {customer_id: value for customer_id, _, value in answer(question)}
+    return result
+
+
+def answer(question: Question) -> list[tuple[Any, ...]]:
+    """Return rows of customer id, number of the window from 1, groups and value."""
+    statement = UsageStatement(question, plan_reading(question))
+    with connection.cursor() as cursor:
+        cursor.execute(statement.sql, statement.params)
+        return list(cursor.fetchall())
+
+
+def window_starts(
+    start: datetime, end: datetime, window: str | None, zone: ZoneInfo
+) -> list[datetime]:
+    """Return where the windows of a period begin; the first begins with the period."""
+    if window is None:
+        return [start]
+    if window not in windows.WINDOWS:
+        known = ", ".join(windows.WINDOWS)
+        raise InvalidInputError(f"There is no window {window!r}; use {known}.", field="window")
+    cuts = islice(windows.window_cuts(start, end, window, zone), MOST_WINDOWS)
+    starts = [start, *cuts]
+    if len(starts) > MOST_WINDOWS:
+        message = f"More than {MOST_WINDOWS:,} windows; ask for less time or a longer window."
+        raise InvalidInputError(message, field="window")
+    return starts
+
+
+def ids_by_zone(meter: Meter, customers: Iterable[Customer]) -> dict[ZoneInfo, list[int]]:
+    """Group customers by their zone, where the meter cuts windows in it; otherwise not at all."""
+    result: dict[ZoneInfo, list[int]] = defaultdict(list)
+    for customer in customers:
+        zone = customer.zone if aggregations.of_meter(meter).windowed else UTC_ZONE
+        result[zone].append(customer.pk)
+    return result
+
+
+def check_period(start: datetime, end: datetime) -> None:
+    if not EARLIEST <= start < end <= LATEST:
+        message = (
+            f"The end must be later than the start, and both between the years {EARLIEST.year} "
+            f"and {LATEST.year}."
+        )
+        raise InvalidInputError(message, field="end")
+
+
+def check_properties(group_by: Sequence[str], only: Mapping[str, str | None]) -> None:
+    if len(group_by) > MOST_GROUPS or len(set(group_by)) < len(group_by):
+        message = f"Group by at most {MOST_GROUPS} properties, each named once."
+        raise InvalidInputError(message, field="group_by")
+    for field, names in (("group_by", group_by), ("filter", only)):
+        if not all(is_property(name) for name in names):
+            raise InvalidInputError(PROPERTY_WANTED, field=field)
+    if not all(text is None or is_storable(text) for text in only.values()):
+        raise InvalidInputError("A filter's text cannot hold a zero character.", field="filter")
