@@ -2,7 +2,16 @@
 
 from django.utils import timezone
 
-from metering.services import partitions
+from metering.models import Meter
+from metering.services import folding, partitions
+
+
+def aggregate() -> None:
+    folding.fold_pending(at=timezone.now())
+
+
+def fill_meter(meter_id: int) -> None:
+    folding.fill_meter(meter=Meter.objects.get(pk=meter_id), at=timezone.now())
 
 
 def make_partitions() -> None:

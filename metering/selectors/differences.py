@@ -1,0 +1,65 @@
+"""Roll-ups compared with the events that they were made of."""
+# ruff: noqa: S608  # The statements are put together from constants; see meter_sql.
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import override
+
+from django.db import connection
+
+from customers.models import Customer
+from metering.models import Meter
+from metering.selectors import rollups
+from metering.selectors.rollups import FreshRows
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row of the roll-ups that is not what the events say; either may be missing (None).
+
+    Both are written as JSON, with the columns of the table.
+    """
+
+    customer: str
+    meter: str
+    stored: str | None
+    fresh: str | None
+
+    @override
+    def __str__(self) -> str:
+        stored, fresh = self.stored or "no row", self.fresh or "no row"
+        return f"{self.customer}, {self.meter}: roll-ups hold {stored}, but the events say {fresh}."
+
+
+def differences(meter: Meter, customer: Customer) -> Iterator[Difference]:
+    """Yield where a customer's roll-ups of a filled meter differ from its folded events.
+
+    Each statement sees one moment, so events may come in and be folded meanwhile.
+    """
+    selection = rollups.folded_events(customer.pk)
+    buckets = rollups.fresh_buckets(meter, selection)
+    rows = compare("metering_usagebucket", rollups.BUCKET_COLUMNS, buckets)
+    members = rollups.fresh_members(meter, selection)
+    if members is not None:
+        rows += compare("metering_usagemember", rollups.MEMBER_COLUMNS, members)
+    for stored, fresh in rows:
+        yield Difference(customer.key, meter.key, stored, fresh)
+
+
+def compare(
+    table: str, columns: Sequence[str], fresh: FreshRows
+) -> list[tuple[str | None, str | None]]:
+    key = ", ".join(rollups.BUCKET_KEY if table == "metering_usagebucket" else columns)
+    statement = f"""
+        SELECT to_jsonb(stored)::text, to_jsonb(fresh)::text
+        FROM (
+            SELECT {", ".join(columns)} FROM {table}
+            WHERE customer_id = %(customer)s AND meter_id = %(meter)s
+        ) AS stored
+        FULL JOIN ({fresh.sql}) AS fresh USING ({key})
+        WHERE stored IS DISTINCT FROM fresh
+        ORDER BY {key}
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(statement, fresh.params)
+        return list(cursor.fetchall())

@@ -1,0 +1,150 @@
+"""The aggregator: folds accepted events into roll-ups, each of them exactly once."""
+# ruff: noqa: S608  # The statements are put together from constants; see selectors.meter_sql.
+
+import logging
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from customers.models import Customer
+from metering.models import Meter, UsageBucket, UsageMember
+from metering.selectors import rollups
+from metering.selectors.freshness import pending_events
+from metering.selectors.rollups import FreshRows, Selection
+
+# Bounds the memory and the time of one transaction.
+EVENTS_PER_TRANSACTION = 100_000
+# What decides how a meter reads events: with any of these changed, its roll-ups are others.
+DEFINITION = (
+    "event_type",
+    "aggregation",
+    "value_property",
+    "window",
+    "of",
+    "filters",
+    "group_by",
+)
+
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('metering.usage', %s))"
+
+# Two folders that meet here despite the lock still cannot take the same row twice.
+TAKE_BATCHES = """
+    DELETE FROM metering_pendingbatch p WHERE p.customer_id = %(customer)s AND p.batch_id IN (
+        SELECT queue.batch_id FROM (
+            SELECT q.batch_id, sum(q.events) OVER (ORDER BY q.batch_id) - q.events AS before
+            FROM metering_pendingbatch q WHERE q.customer_id = %(customer)s
+        ) AS queue
+        WHERE queue.before < %(limit)s
+    )
+    RETURNING p.batch_id, p.first_at, p.last_at, p.events
+"""
+
+logger = logging.getLogger(__name__)
+
+
+def fold_pending(*, at: datetime) -> int:
+    """Fold every batch accepted so far and fill new meters; return how many events were folded.
+
+    Each customer is folded in transactions of its own: one that fails is logged, keeps its
+    batches for the next time, and stops nobody else.
+    """
+    folded = 0
+    for customer_id, events in pending_events():
+        try:
+            folded += fold_customer(customer_id=customer_id, events=events)
+        except Exception:
+            logger.exception("The usage of customer %s was not folded.", customer_id)
+    for meter in Meter.objects.filter(filled_at=None):
+        fill_meter(meter=meter, at=at)
+    return folded
+
+
+def fold_customer(*, customer_id: int, events: int) -> int:
+    """Fold a customer's oldest batches until `events` are done or none is left."""
+    folded = 0
+    while folded < events and (done := fold_some(customer_id=customer_id)):
+        folded += done
+    return folded
+
+
+@transaction.atomic
+def fold_some(*, customer_id: int) -> int:
+    """Fold a customer's oldest batches, about EVENTS_PER_TRANSACTION events of them."""
+    lock_usage(customer_id)
+    batches = take_batches(customer_id)
+    if not batches:
+        return 0
+    numbers, firsts, lasts, events = zip(*batches, strict=True)
+    selection = rollups.events_of_batches(customer_id, numbers, min(firsts), max(lasts))
+    # Read under the lock: whoever changes a meter refills it under the same lock afterwards.
+    for meter in Meter.objects.order_by("pk"):
+        add_to_roll_ups(meter, selection)
+    return sum(events)
+
+
+def lock_usage(customer_id: int) -> None:
+    """Let one transaction at a time write this customer's roll-ups."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, [customer_id])
+
+
+def take_batches(customer_id: int) -> list[tuple[int, datetime, datetime, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_BATCHES, {"customer": customer_id, "limit": EVENTS_PER_TRANSACTION})
+        return list(cursor.fetchall())
+
+
+def add_to_roll_ups(meter: Meter, selection: Selection) -> None:
+    buckets = rollups.fresh_buckets(meter, selection)
+    members = rollups.fresh_members(meter, selection)
+    with connection.cursor() as cursor:
+        cursor.execute(add_buckets(buckets), buckets.params)
+        if members is not None:
+            cursor.execute(add_members(members), members.params)
+
+
+def add_buckets(fresh: FreshRows) -> str:
+    key = ", ".join(rollups.BUCKET_KEY)
+    return f"""
+        INSERT INTO metering_usagebucket AS b ({", ".join(rollups.BUCKET_COLUMNS)})
+        SELECT * FROM ({fresh.sql}) AS fresh ORDER BY {key}
+        ON CONFLICT ({key}) DO UPDATE SET
+            events = b.events + EXCLUDED.events,
+            total = COALESCE(b.total + EXCLUDED.total, b.total, EXCLUDED.total),
+            greatest = GREATEST(b.greatest, EXCLUDED.greatest),
+            least = LEAST(b.least, EXCLUDED.least),
+            unparsed = b.unparsed + EXCLUDED.unparsed
+    """
+
+
+def add_members(fresh: FreshRows) -> str:
+    key = ", ".join(rollups.MEMBER_COLUMNS)
+    return f"""
+        INSERT INTO metering_usagemember ({key})
+        SELECT * FROM ({fresh.sql}) AS fresh ORDER BY {key}
+        ON CONFLICT ({key}) DO NOTHING
+    """
+
+
+def fill_meter(*, meter: Meter, at: datetime) -> None:
+    """Make a meter's roll-ups from the events that were accepted before it was.
+
+    Until this is through, its usage is read from the events themselves. Folding may go on
+    meanwhile, and filling twice does no harm.
+    """
+    for customer in Customer.objects.order_by("pk"):
+        rebuild_usage(meter=meter, customer=customer)
+    # Not if the definition changed on the way: then another filling is under way.
+    unchanged = {field: getattr(meter, field) for field in DEFINITION}
+    Meter.objects.filter(pk=meter.pk, **unchanged).update(filled_at=at)
+
+
+@transaction.atomic
+def rebuild_usage(*, meter: Meter, customer: Customer) -> None:
+    """Replace a customer's roll-ups of a meter by a fresh aggregation of the events."""
+    lock_usage(customer.pk)
+    meter = Meter.objects.get(pk=meter.pk)
+    key = {"customer_id": customer.pk, "meter_id": meter.pk}
+    UsageBucket.objects.filter(**key).delete()
+    UsageMember.objects.filter(**key).delete()
+    add_to_roll_ups(meter, rollups.folded_events(customer.pk))
