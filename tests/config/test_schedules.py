@@ -9,6 +9,7 @@ from django.utils.module_loading import import_string
 from django_q.models import Schedule
 
 from config.schedules import RECURRING, Recurring, setup_schedules
+from tests.config.conftest import ROOT
 
 AFTERNOON = datetime(2026, 3, 15, 14, 30, tzinfo=UTC)
 
@@ -41,6 +42,11 @@ def test_what_staff_changed_is_kept_and_a_moved_task_is_followed(db: None) -> No
     setup_schedules(at=AFTERNOON + timedelta(days=1))
 
     assert aggregation.get().minutes == 30
+
+
+def test_the_page_on_running_it_lists_what_runs_by_itself() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert [recurring.name for recurring in RECURRING if f"| {recurring.name} |" not in page] == []
 
 
 def test_the_command_says_what_it_did(db: None) -> None:
