@@ -17,3 +17,7 @@ def ids_by_key(principal: Principal, keys: Collection[str]) -> dict[str, int]:
         return {}
     customers = Customer.objects.visible_to(principal).filter(key__in=possible)
     return dict(customers.values_list("key", "pk"))
+
+
+def keys_by_id(customer_ids: Collection[int]) -> dict[int, str]:
+    return dict(Customer.objects.filter(pk__in=customer_ids).values_list("pk", "key"))

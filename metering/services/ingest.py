@@ -1,6 +1,7 @@
 """Taking events in: each counts exactly once, and each gets an answer of its own."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -11,6 +12,7 @@ from django.db import transaction
 from customers.principals import Principal
 from metering.models import IngestBatch, PendingBatch, RefusedEvent
 from metering.selectors.customers import ids_by_key
+from metering.selectors.event_keys import content_digests
 from metering.services import event_rules as rules
 from metering.services.decoding import EventDocument, Item
 from metering.services.event_rules import Reason
@@ -23,23 +25,27 @@ Kind = RefusedEvent.Kind
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """How many events were new, known, in conflict and refused; `errors` are the last two."""
+    """How many events were new, known, in conflict and refused; `errors` are the last two.
+
+    `customers` says by customer id whose the new ones are.
+    """
 
     accepted: int = 0
     duplicate: int = 0
     conflict: int = 0
     rejected: int = 0
     errors: Sequence[Refusal] = ()
+    customers: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Verdict:
     """What became of a batch's storable events."""
 
-    accepted: int = 0
+    accepted: Sequence[StorableEvent]
     duplicate: int = 0
-    conflicts: list[StorableEvent] = field(default_factory=list)
-    unstorable: list[StorableEvent] = field(default_factory=list)
+    conflicts: list[Refusal] = field(default_factory=list)
+    unstorable: list[Refusal] = field(default_factory=list)
 
 
 def ingest_events(
@@ -63,6 +69,7 @@ def ingest_events(
         return IngestResult()
     desk = desk_for(items, principal, at, is_backfill=is_backfill)
     events, refusals = screen_events(items=items, desk=desk)
+    firsts = first_of_each(events)
     with transaction.atomic():
         batch = IngestBatch.objects.create(
             source=source,
@@ -71,19 +78,29 @@ def ingest_events(
             accepted=len(events),
             rejected=len(refusals),
         )
-        verdict = store_batch(events, batch.pk)
-        refusals += [refusal_for(event, rules.UNSTORABLE) for event in verdict.unstorable]
-        conflicts = [refusal_for(event, rules.CONFLICT) for event in verdict.conflicts]
-        note_counts(batch, verdict, rejected=len(refusals))
-        keep_refused(items=items, refusals=refusals, kind=Kind.REJECTED, batch=batch)
-        keep_refused(items=items, refusals=conflicts, kind=Kind.CONFLICT, batch=batch)
-    return IngestResult(
-        accepted=batch.accepted,
-        duplicate=batch.duplicate,
-        conflict=batch.conflict,
-        rejected=batch.rejected,
-        errors=sorted(conflicts + refusals, key=attrgetter("index")),
-    )
+        stored = store_events(events=by_key(firsts), batch_id=batch.pk) if firsts else Stored()
+        announce(stored.accepted, batch.pk)
+        verdict = judge(events, firsts, stored)
+        result = result_of(verdict, refusals)
+        if result.accepted < len(events):
+            note_counts(batch, result)
+        keep_refused(
+            items=items, refusals=refusals + verdict.unstorable, kind=Kind.REJECTED, batch=batch
+        )
+        keep_refused(items=items, refusals=verdict.conflicts, kind=Kind.CONFLICT, batch=batch)
+    return result
+
+
+def preview_events(
+    *, items: Sequence[Item], principal: Principal, at: datetime, is_backfill: bool = False
+) -> IngestResult:
+    """Say what `ingest_events` would answer, and store nothing."""
+    desk = desk_for(items, principal, at, is_backfill=is_backfill)
+    events, refusals = screen_events(items=items, desk=desk)
+    firsts = first_of_each(events)
+    taken = content_digests(firsts)
+    new = [event for key, event in firsts.items() if key not in taken]
+    return result_of(judge(events, firsts, Stored(accepted=new, taken=taken)), refusals)
 
 
 def desk_for(
@@ -107,42 +124,51 @@ def refusal_for(event: StorableEvent, reason: Reason) -> Refusal:
     return Refusal(event.index, event.id, event.key[0], reason)
 
 
-def store_batch(events: Sequence[StorableEvent], batch_id: int) -> Verdict:
-    """Store the events whose keys are free and judge the others; the first of a key goes in."""
+def first_of_each(events: Iterable[StorableEvent]) -> dict[Key, StorableEvent]:
+    """Return by key the events that are stored if their keys are free."""
     firsts: dict[Key, StorableEvent] = {}
     for event in events:
         firsts.setdefault(event.key, event)
-    if not firsts:
-        return Verdict()
-    distinct = sorted(firsts.values(), key=attrgetter("key"))
-    stored = store_events(events=distinct, batch_id=batch_id)
-    announce(stored.accepted, batch_id)
-    verdict = Verdict(accepted=len(stored.accepted))
-    if verdict.accepted < len(events):
-        judge_others(events, firsts, stored, verdict)
-    return verdict
+    return firsts
 
 
-def judge_others(
-    events: Sequence[StorableEvent],
-    firsts: dict[Key, StorableEvent],
-    stored: Stored,
-    verdict: Verdict,
-) -> None:
+def by_key(firsts: Mapping[Key, StorableEvent]) -> list[StorableEvent]:
+    return sorted(firsts.values(), key=attrgetter("key"))
+
+
+def judge(
+    events: Sequence[StorableEvent], firsts: Mapping[Key, StorableEvent], stored: Stored
+) -> Verdict:
     """Compare every event that was not stored with the one that holds its key."""
+    verdict = Verdict(accepted=stored.accepted)
+    if len(stored.accepted) == len(events):
+        return verdict
     accepted = {event.index for event in stored.accepted}
     unstorable = {event.key for event in stored.unstorable}
     for event in events:
         if event.index in accepted:
             continue
         if event.key in unstorable:
-            verdict.unstorable.append(event)
+            verdict.unstorable.append(refusal_for(event, rules.UNSTORABLE))
             continue
         standing = stored.taken.get(event.key) or firsts[event.key].content_digest
         if event.content_digest == standing:
             verdict.duplicate += 1
         else:
-            verdict.conflicts.append(event)
+            verdict.conflicts.append(refusal_for(event, rules.CONFLICT))
+    return verdict
+
+
+def result_of(verdict: Verdict, refusals: Sequence[Refusal]) -> IngestResult:
+    rejected = [*refusals, *verdict.unstorable]
+    return IngestResult(
+        accepted=len(verdict.accepted),
+        duplicate=verdict.duplicate,
+        conflict=len(verdict.conflicts),
+        rejected=len(rejected),
+        errors=sorted([*verdict.conflicts, *rejected], key=attrgetter("index")),
+        customers=Counter(event.key[0] for event in verdict.accepted),
+    )
 
 
 def announce(events: Iterable[StorableEvent], batch_id: int) -> None:
@@ -162,12 +188,10 @@ def announce(events: Iterable[StorableEvent], batch_id: int) -> None:
     )
 
 
-def note_counts(batch: IngestBatch, verdict: Verdict, *, rejected: int) -> None:
+def note_counts(batch: IngestBatch, result: IngestResult) -> None:
     """Correct the counts that a batch began with, which took every event for a new one."""
-    if verdict.accepted == batch.accepted:
-        return
-    batch.accepted = verdict.accepted
-    batch.duplicate = verdict.duplicate
-    batch.conflict = len(verdict.conflicts)
-    batch.rejected = rejected
+    batch.accepted = result.accepted
+    batch.duplicate = result.duplicate
+    batch.conflict = result.conflict
+    batch.rejected = result.rejected
     batch.save(update_fields=["accepted", "duplicate", "conflict", "rejected"])

@@ -1,0 +1,97 @@
+"""`manage.py import_log FILE --mapping FILE`: bill from an access log."""
+
+from argparse import ArgumentParser
+from datetime import datetime
+from pathlib import Path
+from typing import Any, override
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+from config.errors import DomainError
+from config.management.arguments import instant
+from metering.selectors.customers import keys_by_id
+from metering.services.log_formats import AUTOMATIC, REGISTRY
+from metering.services.log_import import ImportRun, import_log
+from metering.services.log_mapping import parse_mapping
+
+# The counts of an import and what they say; those of zero are left out, but for the first two.
+WORDS = {
+    "lines": "read",
+    "accepted": "counted",
+    "duplicate": "counted before",
+    "conflict": "counted before with another meaning, kept for review",
+    "rejected": "rejected",
+    "unmapped": "without a known customer",
+    "unparsed": "not readable",
+    "ignored": "ignored by the mapping, or blank",
+}
+
+
+class Command(BaseCommand):
+    help = (
+        "Count every request in an access log as an event. Importing a file again, or one that "
+        "overlaps it, counts nothing twice."
+    )
+
+    @override
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="the log")
+        parser.add_argument("--mapping", type=Path, required=True, help="what its lines mean")
+        parser.add_argument(
+            "--format",
+            default=AUTOMATIC,
+            help=f"{', '.join(REGISTRY)} or, by default, {AUTOMATIC}: found out from the file",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="store nothing, say what would count for whom"
+        )
+        parser.add_argument(
+            "--at", type=instant, help="the instant of the import, such as 2026-02-01T03:00:00Z"
+        )
+
+    @override
+    def handle(self, *args: Any, at: datetime | None, **options: Any) -> None:
+        path: Path = options["file"]
+        try:
+            with self.progress_bar(path) as progress:
+                task = progress.add_task(path.name, total=path.stat().st_size)
+                run = import_log(
+                    path=path,
+                    format_key=options["format"],
+                    mapping=parse_mapping(options["mapping"].read_text()),
+                    clock=timezone.now if at is None else lambda: at,
+                    is_dry_run=options["dry_run"],
+                    on_progress=lambda size: progress.advance(task, size),
+                )
+        except DomainError as error:
+            raise CommandError(error.message) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"A file cannot be read: {error}.") from error
+        self.report(run)
+
+    def progress_bar(self, path: Path) -> Progress:
+        columns = ("[progress.description]{task.description}", BarColumn(), DownloadColumn(),
+                   TimeRemainingColumn())  # fmt: skip
+        is_shown = self.stdout.isatty()
+        return Progress(*columns, console=Console(stderr=True), disable=not is_shown)
+
+    def report(self, run: ImportRun) -> None:
+        log_import = run.log_import
+        self.stdout.write(f"{log_import.name}, format {log_import.format}:")
+        for name, words in WORDS.items():
+            number = getattr(log_import, name)
+            if number or name in {"lines", "accepted"}:
+                self.stdout.write(f"{number:>12,} {words}")
+        for key, number in self.by_customer(run):
+            self.stdout.write(f"Customer {key}: {number:,}")
+        for kept in run.examples:
+            self.stdout.write(f"Line {kept.origin.number}: {kept.reason}")
+        if run.is_dry_run:
+            self.stdout.write("This was a dry run; nothing was stored.")
+
+    def by_customer(self, run: ImportRun) -> list[tuple[str, int]]:
+        keys = keys_by_id(run.customers)
+        return [(keys[customer_id], number) for customer_id, number in run.customers.most_common()]
