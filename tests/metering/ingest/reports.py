@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from django.db import connection
 from rest_framework.test import APIClient
 
 from customers.principals import Principal
@@ -55,3 +56,10 @@ def counts(result: IngestResult | dict[str, Any]) -> tuple[int, ...]:
 
 def stored_ids() -> list[str]:
     return sorted(Event.objects.values_list("event_id", flat=True))
+
+
+def partitions_in_use() -> set[str]:
+    """Return the names of the partitions that hold events."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT tableoid::regclass::text FROM metering_event")
+        return {name for (name,) in cursor.fetchall()}
