@@ -37,7 +37,8 @@ def bill(customer: Customer, at: str, *, calls: int = 15) -> Invoice:
 
 def set_up_over_http(operator: APIClient) -> None:
     """Make a meter, a plan, a customer and a subscription as a program would."""
-    factories.make_meter("calls")
+    meter = {"key": "calls", "name": "Calls", "event_type": "api.request", "aggregation": "count"}
+    post(operator, "/api/v1/meters", meter)
     post(operator, "/api/v1/plans", {"key": "pro", "name": "Pro", "prices": [FEE, CALLS]})
     post(operator, "/api/v1/customers", {"key": "acme", "name": "Acme", "time_zone": "Asia/Tokyo"})
     body = {"customer": "acme", "plan": "pro", "start_at": "2026-01-01T00:00:00+09:00"}

@@ -35,10 +35,16 @@ class Row:
     body: Any = field(default=None)
 
 
+JANUARY = "start=2026-01-01T00:00:00Z&end=2026-02-01T00:00:00Z"
 EVENT = {"id": "e", "type": "api.request", "customer": "acme"}
 
 TABLE = [
     Row("events", "post", "events", 200, EVENT),
+    Row("usage", "get", f"usage?meter=calls&customer=acme&{JANUARY}", UNKNOWN),
+    Row("meter-list", "get", "meters", 200),
+    Row("meter-list", "post", "meters", SCOPE, {"key": "x", "name": "X"}),
+    Row("meter-detail", "get", "meters/calls", 200),
+    Row("meter-detail", "patch", "meters/calls", SCOPE, {"name": "X"}),
     Row("customer-list", "get", "customers", 200),
     Row("customer-list", "post", "customers", SCOPE, {"key": "x", "name": "X"}),
     Row("customer-detail", "get", "customers/acme", UNKNOWN),
