@@ -94,17 +94,18 @@ def test_reading_is_not_offered_here(operator: APIClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "is_taken"),
+    ("age", "is_taken"),
     [
-        (ago(days=34), True),
-        (ago(days=36), False),
-        (ago(minutes=-59), True),
-        (ago(minutes=-61), False),
+        ({"days": 34}, True),
+        ({"days": 36}, False),
+        ({"minutes": -59}, True),
+        ({"minutes": -61}, False),
     ],
 )
 def test_events_too_old_or_too_far_ahead_need_a_backfill(
-    operator: APIClient, acme: Customer, at: str, *, is_taken: bool
+    operator: APIClient, acme: Customer, age: dict[str, int], *, is_taken: bool
 ) -> None:
+    at = ago(**age)
     answer = post(operator, event("a", timestamp=at)).json()
     assert counts(answer) == ((1, 0, 0, 0) if is_taken else (0, 0, 0, 1))
     assert [error["code"] for error in answer["errors"]] == (
