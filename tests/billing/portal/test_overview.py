@@ -37,6 +37,17 @@ def test_every_day_of_the_period_has_a_bar_and_a_row(client: Client, invoice: In
     assert "Mar 13 0 Mar 14 4 Mar 15 1 Mar 16 0" in words(page)
 
 
+def test_usage_dated_ahead_of_the_clock_counts_for_neither_number_nor_cost(
+    client: Client, acme: Customer, invoice: Invoice
+) -> None:
+    report_calls(acme, "2026-03-15T12:30", 7)
+
+    text = words(client.get(OVERVIEW))
+
+    assert "5 so far" in text
+    assert "API calls 5 $10.00" in text
+
+
 def test_the_plan_is_told_in_words(client: Client, invoice: Invoice) -> None:
     text = words(client.get(OVERVIEW))
 

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from billing.models import Invoice
 from billing.services.nightly import bill_customer
 from customers.models import ApiKey, Customer, User
-from customers.services import add_member
+from customers.services import add_member, create_api_key
 from metering.models import Meter
 from tests import factories
 from tests.billing.portal.events import report
@@ -39,8 +39,9 @@ def count_queries(client: Client, page: str) -> int:
 def grow(acme: Customer) -> None:
     """Add keys, members, months of invoices, and events of many endpoints."""
     for number in range(5):
-        factories.make_key(acme)
-        add_member(customer=acme, user=factories.make_member(factories.make_customer()))
+        member = factories.make_member(acme)
+        add_member(customer=factories.make_customer(), user=member)
+        create_api_key(name="more", at=factories.NOW, customer=acme, created_by=member)
         report(acme, f"2026-03-0{number + 1}T09:00", 3, endpoint=f"/v1/{number}")
     bill_customer(customer=acme, at=instant("2026-03-14"))
 
