@@ -1,0 +1,40 @@
+"""Run the benchmarks: `make bench`, or `make bench ARGS="ingest quotes"` for some of them."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+import django
+from django.test.utils import setup_databases, teardown_databases
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
+
+from benchmarks import ingest, quotes, usage  # noqa: E402  # models need the settings
+from benchmarks.harness import Result  # noqa: E402
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Result]]] = {
+    "ingest": ingest.run,
+    "usage": usage.run,
+    "quotes": quotes.run,
+}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        sys.stderr.write(f"There is no benchmark {unknown[0]!r}; try {', '.join(BENCHMARKS)}.\n")
+        return 2
+    databases = setup_databases(verbosity=0, interactive=False)
+    try:
+        for name in names or BENCHMARKS:
+            for result in BENCHMARKS[name]():
+                sys.stdout.write(result.as_json() + "\n")
+                sys.stdout.flush()
+    finally:
+        teardown_databases(databases, verbosity=0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

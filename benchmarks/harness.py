@@ -1,0 +1,66 @@
+"""What every benchmark shares: alternating runs, medians, one JSON object per result."""
+
+import json
+import statistics
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the project reached, beside the limit measured in the same run.
+
+    Both are in `unit`; `ratio` is ours divided by the limit.
+    """
+
+    name: str
+    ours: Decimal
+    limit: Decimal
+    unit: str
+
+    def as_json(self) -> str:
+        ratio = self.ours / self.limit
+        return json.dumps(
+            {
+                "name": self.name,
+                "ours": rounded(self.ours),
+                "limit": rounded(self.limit),
+                "ratio": rounded(ratio),
+                "unit": self.unit,
+            }
+        )
+
+
+def rounded(value: Decimal) -> str:
+    """Return a figure with three significant digits, in plain notation."""
+    return f"{Decimal(f'{value:.3g}'):f}"
+
+
+class Work[Prepared](Protocol):
+    """Something to measure: what it prepares is not timed."""
+
+    def prepare(self) -> Prepared: ...
+
+    def __call__(self, prepared: Prepared, /) -> int:
+        """Do the work and return how many things were done."""
+
+
+def per_second[Prepared](work: Work[Prepared]) -> Decimal:
+    """Do the work once and return how many things it did in a second."""
+    prepared = work.prepare()
+    begin = time.perf_counter_ns()
+    done = work(prepared)
+    return Decimal(done) * 1_000_000_000 / (time.perf_counter_ns() - begin)
+
+
+def compare[Ours, Limit](
+    name: str, unit: str, ours: Work[Ours], limit: Work[Limit], rounds: int = ROUNDS
+) -> Result:
+    """Measure both in turn, so that a slow minute of the machine hits both; take the medians."""
+    pairs = [(per_second(ours), per_second(limit)) for _ in range(rounds)]
+    ours_each, limit_each = zip(*pairs, strict=True)
+    return Result(name, statistics.median(ours_each), statistics.median(limit_each), unit)
