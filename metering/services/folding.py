@@ -45,8 +45,8 @@ logger = logging.getLogger(__name__)
 def fold_pending(*, at: datetime) -> int:
     """Fold every batch accepted so far and fill new meters; return how many events were folded.
 
-    Each customer is folded in transactions of its own: one that fails is logged, keeps its
-    batches for the next time, and stops nobody else.
+    Each customer is folded in transactions of its own. What fails is logged, left for the next
+    time, and stops nothing else.
     """
     folded = 0
     for customer_id, events in pending_events():
@@ -55,7 +55,10 @@ def fold_pending(*, at: datetime) -> int:
         except Exception:
             logger.exception("The usage of customer %s was not folded.", customer_id)
     for meter in Meter.objects.filter(filled_at=None):
-        fill_meter(meter=meter, at=at)
+        try:
+            fill_meter(meter=meter, at=at)
+        except Exception:
+            logger.exception("The meter %s was not filled.", meter.key)
     return folded
 
 
