@@ -45,8 +45,8 @@ class Command(BaseCommand):
 
 def section(aggregation: type[Aggregation]) -> str:
     lines = [f"## {aggregation.label} (`{aggregation.key}`)", "", aggregation.definition, ""]
-    needs = [f"`{name}`" for name in OPTIONS if name in aggregation.needs]
+    needs = ", ".join(f"`{name}`" for name in OPTIONS if name in aggregation.needs)
     if aggregation.windowed:
-        needs.append(f"whatever its `of` needs, which is {one_of(tuple(windowable()))}")
-    lines.append(f"Needs: {', '.join(needs) or 'nothing more'}.")
+        needs += f" ({one_of(tuple(windowable()))}), and whatever that one needs"
+    lines.append(f"Needs: {needs or 'nothing more'}.")
     return "\n".join([*lines, ""])
