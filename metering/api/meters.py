@@ -54,7 +54,7 @@ class MeterSerializer(StrictSerializer, serializers.ModelSerializer[Meter]):
     aggregation = serializers.ChoiceField(
         choices=aggregations.choices(),
         error_messages={
-            "invalid_choice": 'There is no aggregation "{input}"; use '
+            "invalid_choice": "There is no aggregation {input!r}; use "
             f"{aggregations.one_of(tuple(aggregations.REGISTRY))}."
         },
     )
