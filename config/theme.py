@@ -117,7 +117,7 @@ def theme(*, brand_name: str, brand_color: str, brand_logo: str, stripe_key: str
         "DASHBOARD_CALLBACK": "billing.admin.dashboard.add_overview",
         "COLORS": {"primary": palette(brand_color)},
         "STYLES": [static_lazy("admin-tallyport.css")],
-        "COMMAND": {"search_models": ["customers.customer", "billing.invoice", "billing.plan"]},
+        "COMMAND": {"search_callback": "billing.admin.search.find"},
         "SIDEBAR": {"show_search": True, "navigation": NAVIGATION},
     }
     if brand_logo:

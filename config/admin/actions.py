@@ -13,7 +13,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -159,4 +159,4 @@ def go_to(request: HttpRequest, address: str) -> HttpResponseBase:
     """Redirect the browser, also from inside a dialog, whose request is a script's."""
     if "HX-Request" in request.headers:
         return HttpResponse(headers={"HX-Redirect": address})
-    return HttpResponse(status=302, headers={"Location": address})
+    return HttpResponseRedirect(address)

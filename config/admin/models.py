@@ -118,7 +118,8 @@ class ServiceAdmin[M: Model](ModelAdmin[M]):
     def save_model(self, request: HttpRequest, obj: M, form: Any, change: bool) -> None:
         if change:
             changed = {name: form.cleaned_data[name] for name in form.changed_data}
-            self.change_row(request, obj, changed)
+            # Validation has written the form's values into `obj`; services compare with the row.
+            self.change_row(request, self.model._default_manager.get(pk=obj.pk), changed)
         else:
             # The admin goes on with the object it made; it becomes the row that was created.
             vars(obj).update(vars(self.create_row(request, form.cleaned_data)))

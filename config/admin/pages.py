@@ -8,12 +8,14 @@ from typing import Any, cast, override
 
 from django.conf import settings
 from django.contrib.admin import site
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.csp import CSP
+from django.utils.http import urlencode
 from django.views.decorators.csp import csp_override
 
 from config.admin.facade import UnfoldAdminSite
@@ -50,7 +52,13 @@ class TallyportAdminSite(UnfoldAdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        return csp_override(THEME_CSP)(super().login)(request, extra_context)
+        # The theme's form leaves out where to go on to; without it staff land in the portal.
+        address = request.get_full_path()
+        if REDIRECT_FIELD_NAME not in request.GET:
+            query = urlencode({REDIRECT_FIELD_NAME: reverse("admin:index")})
+            address = f"{request.path}?{query}"
+        context = {"app_path": address, **(extra_context or {})}
+        return csp_override(THEME_CSP)(super().login)(request, context)
 
 
 @dataclass(frozen=True)

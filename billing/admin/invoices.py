@@ -1,0 +1,303 @@
+"""Invoices and payments: documents that are read here and moved on by actions."""
+
+from __future__ import annotations
+
+from typing import Any, override
+
+from django.contrib.admin.utils import unquote
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from billing.admin import words
+from billing.admin.stripe import queue_push
+from billing.models import Invoice, InvoiceLine, NumberSeries, Payment, StripePush
+from billing.selectors.subscriptions import invoiced_period
+from billing.services.invoicing import draft_invoice, finalize_invoice, void_invoice
+from config.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    DayRangeFilter,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    SimpleListFilter,
+    detail_action,
+    display,
+    link,
+    link_to,
+    register,
+)
+
+
+class PastDueFilter(SimpleListFilter):
+    title = "payment"
+    parameter_name = "payment"
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("past_due", "Past due"), ("outstanding", "Outstanding")]
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> QuerySet[Invoice]:
+        if self.value() is None:
+            return queryset
+        unpaid = queryset.filter(status=Invoice.Status.OPEN, amount_paid__lt=F("total"))
+        return unpaid.filter(due_at__lt=timezone.now()) if self.value() == "past_due" else unpaid
+
+
+class PaymentInline(ReadOnlyInline[Payment, Invoice]):
+    model = Payment
+    fields = ("paid_at", "source", "sum", "external_id")
+    tab = False
+
+    @display(description="Amount")
+    def sum(self, payment: Payment) -> str:
+        return words.money(payment.amount, payment.invoice.currency)
+
+
+def document_of(invoice: Invoice) -> dict[str, Any]:
+    """Return the invoice as it reads: lines with how they came about, and what they add up to."""
+    sums = [
+        ("Subtotal", invoice.subtotal),
+        ("Discount", -invoice.discount),
+        ("Tax", invoice.tax),
+        ("Credits", -invoice.credits),
+        ("Total", invoice.total),
+        ("Paid", -invoice.amount_paid),
+        ("Due", invoice.amount_due),
+    ]
+    return {
+        "period": words.period(invoice.period_start, invoice.period_end, invoice.customer),
+        "badge": words.invoice_badge(invoice, timezone.now()),
+        "total": words.money(invoice.total, invoice.currency),
+        "lines": [line_of(line, invoice.currency) for line in invoice.lines.all()],
+        "sums": [
+            (name, words.money(amount, invoice.currency))
+            for name, amount in sums
+            if amount or name in {"Subtotal", "Total", "Due"}
+        ],
+    }
+
+
+def line_of(line: InvoiceLine, currency: str) -> dict[str, str]:
+    return {
+        "description": line.description,
+        "kind": line.get_kind_display(),
+        "quantity": words.quantity(line.quantity),
+        "amount": words.money(line.amount, currency),
+        "steps": words.steps(line.steps, currency),
+    }
+
+
+def is_to_push(invoice: Invoice) -> bool:
+    push = getattr(invoice, "stripe_push", None)
+    is_at_stripe = push is not None and push.status == StripePush.Status.COMPLETED
+    return invoice.status in {Invoice.Status.OPEN, Invoice.Status.PAID} and not is_at_stripe
+
+
+@register(Invoice)
+class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
+    list_display = (
+        "name",
+        "customer",
+        "status_badge",
+        "period",
+        "total_money",
+        "due_money",
+        "issued_at",
+        "due_at",
+        "stripe",
+    )
+    list_filter = (
+        ("status", ChoicesDropdownFilter),
+        PastDueFilter,
+        ("customer", AutocompleteSelectFilter),
+        ("issued_at", DayRangeFilter),
+        ("period_start", DayRangeFilter),
+        "currency",
+    )
+    list_select_related = ("customer", "stripe_push")
+    search_fields = (
+        "number",
+        "customer__key",
+        "customer__name",
+        "stripe_push__stripe_invoice_id",
+    )
+    search_help_text = "Number, customer or Stripe's id"
+    date_hierarchy = "period_start"
+    inlines = (PaymentInline,)
+    change_form_outer_before_template = "admin/invoice_document.html"
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "customer_link",
+                    "subscription_link",
+                    "finalize_at",
+                    "issued_at",
+                    "due_at",
+                    "paid_at",
+                    "voided_at",
+                    "stripe_link",
+                    "portal_link",
+                )
+            },
+        ),
+        ("Parties as they were at issue", {"classes": ["collapse"], "fields": ("seller", "buyer")}),
+    )
+    readonly_fields = ("customer_link", "subscription_link", "stripe_link", "portal_link")
+    actions_detail = ("recompute", "finalize", "push", "void")
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Invoice]:
+        related = ("customer", "stripe_push", "subscription__plan_version__plan")
+        return super().get_queryset(request).select_related(*related)
+
+    @override
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        invoice = self.get_object(request, unquote(object_id))
+        document = None if invoice is None else document_of(invoice)
+        extra = {**(extra_context or {}), "document": document}
+        return super().change_view(request, object_id, form_url, extra)
+
+    @detail_action(
+        "Recompute",
+        "The lines are computed again from the usage there is now.",
+        icon="refresh",
+        offered=lambda invoice: invoice.is_draft,
+    )
+    def recompute(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> str:
+        drafted = draft_invoice(
+            subscription=invoice.subscription,
+            period=invoiced_period(invoice),
+            at=timezone.now(),
+        )
+        return f"The draft is now over {words.money(drafted.total, drafted.currency)}."
+
+    @detail_action(
+        "Finalize",
+        "The draft is computed for the last time and issued under the next number. From then on "
+        "it cannot be changed. It is sent to Stripe, if Stripe is set up.",
+        icon="check",
+        tone="primary",
+        offered=lambda invoice: invoice.is_draft,
+    )
+    def finalize(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> str:
+        issued = finalize_invoice(invoice=invoice, at=timezone.now())
+        total = words.money(issued.total, issued.currency)
+        return f"Invoice {issued} over {total} is issued."
+
+    @detail_action(
+        "Push to Stripe",
+        "The invoice is brought to Stripe as soon as a worker is free, from wherever an earlier "
+        "attempt stopped. Pushing again never makes a second invoice there.",
+        icon="cloud_upload",
+        offered=lambda invoice: is_to_push(invoice),
+    )
+    def push(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> str:
+        return queue_push(invoice)
+
+    @detail_action(
+        "Void",
+        "Nothing is owed on this invoice any more. Its number and content stay, and its period is "
+        "not invoiced again by itself. This cannot be undone.",
+        icon="block",
+        tone="danger",
+        offered=lambda invoice: (
+            invoice.status in {Invoice.Status.OPEN, Invoice.Status.UNCOLLECTIBLE}
+        ),
+    )
+    def void(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> str:
+        void_invoice(invoice=invoice, at=timezone.now())
+        return f"Invoice {invoice} is void."
+
+    @display(description="Number", ordering="number")
+    def name(self, invoice: Invoice) -> str:
+        return invoice.number or "Draft"
+
+    @display(description="Status", ordering="status")
+    def status_badge(self, invoice: Invoice) -> str:
+        return words.invoice_badge(invoice, timezone.now())
+
+    @display(description="Period", ordering="period_start")
+    def period(self, invoice: Invoice) -> str:
+        return words.period(invoice.period_start, invoice.period_end, invoice.customer)
+
+    @display(description="Total", ordering="total")
+    def total_money(self, invoice: Invoice) -> str:
+        return words.money(invoice.total, invoice.currency)
+
+    @display(description="Due")
+    def due_money(self, invoice: Invoice) -> str:
+        return words.money(invoice.amount_due, invoice.currency)
+
+    @display(description="Customer")
+    def customer_link(self, invoice: Invoice) -> str:
+        return link_to(invoice.customer)
+
+    @display(description="Subscription")
+    def subscription_link(self, invoice: Invoice) -> str:
+        return link_to(invoice.subscription, invoice.subscription.plan_version)
+
+    @display(description="Stripe", ordering="stripe_push__status")
+    def stripe(self, invoice: Invoice) -> str:
+        push = getattr(invoice, "stripe_push", None)
+        return "-" if push is None else words.push_badge(push)
+
+    @display(description="At Stripe")
+    def stripe_link(self, invoice: Invoice) -> str:
+        push = getattr(invoice, "stripe_push", None)
+        if push is None:
+            return "-"
+        return format_html("{} {}", link_to(push), words.push_badge(push))
+
+    @display(description="In the customer's portal")
+    def portal_link(self, invoice: Invoice) -> str:
+        if invoice.is_draft:
+            return "Customers see an invoice once it is issued."
+        address = reverse("portal-invoice", args=[invoice.customer.key, invoice.number])
+        return link(address, address)
+
+
+@register(Payment)
+class PaymentAdmin(ReadOnlyAdmin[Payment]):
+    list_display = ("paid_at", "invoice", "customer", "sum", "source", "external_id")
+    list_filter = (
+        ("source", ChoicesDropdownFilter),
+        ("invoice__customer", AutocompleteSelectFilter),
+        ("paid_at", DayRangeFilter),
+    )
+    list_select_related = ("invoice__customer",)
+    search_fields = ("external_id", "invoice__number", "invoice__customer__name")
+    date_hierarchy = "paid_at"
+    fields = ("invoice_link", "customer", "sum", "source", "external_id", "paid_at", "created_at")
+    readonly_fields = ("invoice_link", "customer", "sum")
+
+    @display(description="Invoice")
+    def invoice_link(self, payment: Payment) -> str:
+        return link_to(payment.invoice)
+
+    @display(description="Customer", ordering="invoice__customer__name")
+    def customer(self, payment: Payment) -> str:
+        return str(payment.invoice.customer)
+
+    @display(description="Amount", ordering="amount")
+    def sum(self, payment: Payment) -> str:
+        return words.money(payment.amount, payment.invoice.currency)
+
+
+@register(NumberSeries)
+class NumberSeriesAdmin(ReadOnlyAdmin[NumberSeries]):
+    """Where the next document numbers come from. They are gapless, so nobody may set them."""
+
+    list_display = ("prefix", "next_number")
+    search_fields = ("prefix",)

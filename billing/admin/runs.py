@@ -1,0 +1,82 @@
+"""Nightly runs: what they did and whom they failed for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from billing.admin import words
+from billing.models import BillingRun
+from config.admin import (
+    ChoicesDropdownFilter,
+    DayRangeFilter,
+    ReadOnlyAdmin,
+    display,
+    list_action,
+    register,
+)
+from config.queue import enqueue_on_commit
+
+
+@register(BillingRun)
+class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
+    list_display = (
+        "at",
+        "status_badge",
+        "started_at",
+        "took",
+        "events_folded",
+        "invoices_drafted",
+        "invoices_finalized",
+        "invoices_pushed",
+        "failure_count",
+    )
+    list_filter = (("status", ChoicesDropdownFilter), ("started_at", DayRangeFilter))
+    date_hierarchy = "started_at"
+    fieldsets = (
+        (None, {"fields": ("at", "status_badge", "started_at", "finished_at", "took")}),
+        (
+            "What it did",
+            {
+                "fields": (
+                    "events_folded",
+                    "invoices_drafted",
+                    "invoices_finalized",
+                    "invoices_pushed",
+                )
+            },
+        ),
+        ("Failures", {"fields": ("failure_lines",)}),
+    )
+    readonly_fields = ("status_badge", "took", "failure_lines")
+    actions_list = ("run_now",)
+
+    @list_action(
+        "Run now",
+        "Everything that is due is done as soon as a worker is free: usage is folded, ended "
+        "periods are drafted, drafts past their grace are issued and sent to Stripe.",
+        icon="play_arrow",
+        tone="primary",
+    )
+    def run_now(self, request: HttpRequest, values: dict[str, Any]) -> str:
+        enqueue_on_commit("billing.tasks.nightly")
+        return "A run is queued. It appears in this list when it starts."
+
+    @display(description="Status", ordering="status")
+    def status_badge(self, run: BillingRun) -> str:
+        return words.run_badge(run)
+
+    @display(description="Took")
+    def took(self, run: BillingRun) -> str:
+        if run.finished_at is None:
+            return "-"
+        return f"{(run.finished_at - run.started_at).total_seconds():.1f} s"
+
+    @display(description="Failures")
+    def failure_count(self, run: BillingRun) -> int:
+        return len(run.failures)
+
+    @display(description="Failures")
+    def failure_lines(self, run: BillingRun) -> str:
+        return words.lines_of(words.failure(entry) for entry in run.failures) or "None"

@@ -1,0 +1,228 @@
+"""What is at Stripe, and what Stripe told."""
+
+from __future__ import annotations
+
+from typing import Any, override
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from billing.admin import words
+from billing.models import Invoice, StripeCustomer, StripeEvent, StripePush, StripePushStep
+from billing.selectors.attention import pushes_needing_attention
+from config.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    DayRangeFilter,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    SimpleListFilter,
+    badge,
+    detail_action,
+    display,
+    link_to,
+    register,
+)
+from config.errors import DomainError
+from config.queue import enqueue_on_commit
+
+
+class AttentionFilter(SimpleListFilter):
+    title = "attention"
+    parameter_name = "attention"
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Held for a person")]
+
+    @override
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[StripePush]
+    ) -> QuerySet[StripePush]:
+        return queryset if self.value() is None else queryset & pushes_needing_attention()
+
+
+class StateFilter(SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("handled", "Handled"), ("waiting", "Not handled yet")]
+
+    @override
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[StripeEvent]
+    ) -> QuerySet[StripeEvent]:
+        if self.value() is None:
+            return queryset
+        return queryset.filter(handled_at__isnull=self.value() == "waiting")
+
+
+class StepInline(ReadOnlyInline[StripePushStep, StripePush]):
+    model = StripePushStep
+    fields = ("name", "started_at", "completed_at", "failures", "generation")
+    tab = False
+
+
+def queue_push(invoice: Invoice) -> str:
+    """Queue the push of an invoice and return the sentence that says so."""
+    if not settings.STRIPE_SECRET_KEY:
+        raise DomainError("STRIPE_SECRET_KEY is not set, so nothing can be pushed to Stripe.")
+    enqueue_on_commit("billing.tasks.push_invoice", invoice.pk)
+    return f"The push of {invoice} is queued."
+
+
+@register(StripePush)
+class StripePushAdmin(ReadOnlyAdmin[StripePush]):
+    list_display = (
+        "invoice",
+        "customer",
+        "status_badge",
+        "stripe_invoice_id",
+        "stripe_status",
+        "attempts",
+        "reason",
+        "retry_at",
+    )
+    list_filter = (
+        AttentionFilter,
+        ("status", ChoicesDropdownFilter),
+        ("invoice__customer", AutocompleteSelectFilter),
+        ("completed_at", DayRangeFilter),
+    )
+    list_select_related = ("invoice__customer",)
+    search_fields = ("stripe_invoice_id", "stripe_number", "invoice__number")
+    ordering = ("-id",)
+    inlines = (StepInline,)
+    fieldsets = (
+        (
+            None,
+            {"fields": ("invoice_link", "status_badge", "attention", "last_error", "request_id")},
+        ),
+        (
+            "At Stripe",
+            {
+                "fields": (
+                    "stripe_invoice_id",
+                    "stripe_number",
+                    "stripe_status",
+                    "payment_page",
+                    "is_delivery_unknown",
+                )
+            },
+        ),
+        (
+            "Attempts",
+            {
+                "fields": (
+                    "attempts",
+                    "retry_at",
+                    "first_started_at",
+                    "completed_at",
+                    "environment",
+                )
+            },
+        ),
+    )
+    readonly_fields = ("invoice_link", "status_badge", "payment_page")
+
+    actions_detail = ("push",)
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StripePush]:
+        return super().get_queryset(request).select_related("invoice__customer")
+
+    @detail_action(
+        "Push now",
+        "The push goes on from where it stopped, as soon as a worker is free. Pushing again never "
+        "makes a second invoice at Stripe.",
+        icon="cloud_upload",
+        tone="primary",
+        offered=lambda push: push.status != StripePush.Status.COMPLETED,
+    )
+    def push(self, request: HttpRequest, push: StripePush, values: dict[str, Any]) -> str:
+        return queue_push(push.invoice)
+
+    @display(description="Invoice")
+    def invoice_link(self, push: StripePush) -> str:
+        return link_to(push.invoice)
+
+    @display(description="Customer", ordering="invoice__customer__name")
+    def customer(self, push: StripePush) -> str:
+        return str(push.invoice.customer)
+
+    @display(description="Status", ordering="status")
+    def status_badge(self, push: StripePush) -> str:
+        return words.push_badge(push)
+
+    @display(description="Reason")
+    def reason(self, push: StripePush) -> str:
+        return push.attention or push.last_error or "-"
+
+    @display(description="Payment page")
+    def payment_page(self, push: StripePush) -> str:
+        if not push.hosted_invoice_url.startswith("http"):
+            return "-"
+        return format_html(
+            '<a href="{0}" class="text-link" rel="noreferrer">{0}</a>', push.hosted_invoice_url
+        )
+
+
+@register(StripeEvent)
+class StripeEventAdmin(ReadOnlyAdmin[StripeEvent]):
+    list_display = ("received_at", "type", "object_id", "state", "outcome", "attempts")
+    list_filter = (
+        StateFilter,
+        "type",
+        ("received_at", DayRangeFilter),
+        ("handled_at", DayRangeFilter),
+    )
+    search_fields = ("event_id", "object_id", "type")
+    date_hierarchy = "received_at"
+    fields = (
+        "type",
+        "event_id",
+        "object_id",
+        "state",
+        "outcome",
+        "attempts",
+        "retry_at",
+        "created_at",
+        "received_at",
+        "handled_at",
+        ("account", "livemode"),
+        "api_version",
+        "payload",
+    )
+    readonly_fields = ("state",)
+    actions_detail = ("handle",)
+
+    @detail_action(
+        "Handle now",
+        "What the message is about is read anew from Stripe and taken in, as soon as a worker is "
+        "free.",
+        icon="replay",
+        tone="primary",
+        offered=lambda event: event.handled_at is None,
+    )
+    def handle(self, request: HttpRequest, event: StripeEvent, values: dict[str, Any]) -> str:
+        enqueue_on_commit("billing.tasks.handle_stripe_event", event.pk)
+        return f"{event.type} is queued."
+
+    @display(description="State", ordering="handled_at")
+    def state(self, event: StripeEvent) -> str:
+        if event.handled_at is not None:
+            return badge("handled", "success")
+        return badge("to be retried", "warning") if event.attempts else badge("waiting", "info")
+
+
+@register(StripeCustomer)
+class StripeCustomerAdmin(ReadOnlyAdmin[StripeCustomer]):
+    list_display = ("customer", "stripe_id", "account", "started_at", "failures")
+    list_filter = ("account",)
+    list_select_related = ("customer",)
+    search_fields = ("stripe_id", "customer__key", "customer__name")
+    ordering = ("customer__name",)

@@ -1,0 +1,109 @@
+"""Money, periods and states as staff read them: in English, in the customer's time zone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from billing import formatting
+from billing.models import BillingRun, Invoice, PlanVersion, StripePush
+from billing.rating.prices import parse_price
+from config.admin import Tone, badge
+from customers.models import Customer
+
+LOCALE = formatting.DEFAULT_LOCALE
+
+INVOICE_TONES: dict[str, Tone] = {
+    Invoice.Status.DRAFT: "default",
+    Invoice.Status.OPEN: "info",
+    Invoice.Status.PAID: "success",
+    Invoice.Status.VOID: "default",
+    Invoice.Status.UNCOLLECTIBLE: "danger",
+}
+PUSH_TONES: dict[str, Tone] = {
+    StripePush.Status.PENDING: "info",
+    StripePush.Status.COMPLETED: "success",
+    StripePush.Status.ATTENTION: "danger",
+    StripePush.Status.SKIPPED: "default",
+}
+RUN_TONES: dict[str, Tone] = {
+    BillingRun.Status.RUNNING: "info",
+    BillingRun.Status.COMPLETED: "success",
+    BillingRun.Status.INCOMPLETE: "warning",
+    BillingRun.Status.FAILED: "danger",
+}
+
+
+def money(amount: Decimal, currency: str) -> str:
+    return formatting.money(amount, currency, LOCALE)
+
+
+def quantity(value: Decimal) -> str:
+    return formatting.quantity(value, LOCALE)
+
+
+def period(start: datetime, end: datetime, customer: Customer) -> str:
+    """Write a period in the customer's own calendar: that is what decides its days."""
+    return formatting.period(start, end, customer.zone, LOCALE)
+
+
+def invoice_badge(invoice: Invoice, at: datetime) -> SafeString:
+    if invoice.is_past_due(at):
+        return badge("Past due", "danger")
+    return badge(invoice.get_status_display(), INVOICE_TONES[invoice.status])
+
+
+def push_badge(push: StripePush) -> SafeString:
+    return badge(push.get_status_display(), PUSH_TONES[push.status])
+
+
+def run_badge(run: BillingRun) -> SafeString:
+    return badge(run.get_status_display(), RUN_TONES[run.status])
+
+
+def price_list(version: PlanVersion) -> SafeString:
+    """Return a version's prices in the words customers read, one to a line."""
+    lines = (
+        (price.name, parse_price(price.document).describe(version.currency))
+        for price in version.prices.all()
+    )
+    return lines_of((format_html("{}: {}", name, words) for name, words in lines))
+
+
+def lines_of(lines: Any) -> SafeString:
+    """Return lines of text below each other; each is escaped unless it is safe already."""
+    return format_html_join("", "<div>{}</div>", ((line,) for line in lines))
+
+
+def interval(version: PlanVersion) -> str:
+    """Return how often a version is billed: "Month", "3 months"."""
+    if version.interval_count == 1:
+        return version.get_interval_display()
+    return f"{version.interval_count} {version.get_interval_display().lower()}s"
+
+
+def steps(documents: list[dict[str, Any]], currency: str) -> SafeString:
+    """Return how an amount came about, one step to a line."""
+    return lines_of(step_words(step, currency) for step in documents)
+
+
+def step_words(step: dict[str, Any], currency: str) -> str:
+    """Return one step: "First 1,000: 1,000 at $0.01 = $10.00"."""
+    amount = formatting.rate(Decimal(step["amount"]), currency, LOCALE)
+    if "quantity" not in step:
+        return f"{step['description']}: {amount}"
+    counted = quantity(Decimal(step["quantity"]))
+    if "unit_amount" not in step:
+        return f"{step['description']}: {counted} = {amount}"
+    each = formatting.rate(Decimal(step["unit_amount"]), currency, LOCALE)
+    return f"{step['description']}: {counted} at {each} = {amount}"
+
+
+def failure(entry: dict[str, str]) -> str:
+    """Return one failure of a nightly run: whose it is, and why."""
+    whose = ", ".join(f"{kind} {name}" for kind, name in entry.items() if kind != "message")
+    return f"{whose}: {entry['message']}"

@@ -1,0 +1,10 @@
+"""The admin of usage.
+
+Events, their keys, pending batches and roll-ups have composite primary keys, which Django's admin
+cannot register, and hold more rows than a list may count. Staff read them a customer at a time on
+pages of their own: `metering.admin.events` and `metering.admin.usage`.
+"""
+
+from metering.admin import events, imports, ingest, meters, usage
+
+__all__ = ["events", "imports", "ingest", "meters", "usage"]

@@ -1,0 +1,83 @@
+"""Access logs that were billed from."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from config.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    DayRangeFilter,
+    ReadOnlyAdmin,
+    Tone,
+    badge,
+    display,
+    link,
+    link_to,
+    register,
+)
+from metering.models import LogImport, LogImportLine
+
+STATUS_TONES: dict[str, Tone] = {
+    LogImport.Status.RUNNING: "info",
+    LogImport.Status.COMPLETED: "success",
+    LogImport.Status.FAILED: "danger",
+}
+COUNTS = (
+    "lines",
+    "accepted",
+    "duplicate",
+    "conflict",
+    "rejected",
+    "ignored",
+    "unmapped",
+    "unparsed",
+)
+
+
+@register(LogImport)
+class LogImportAdmin(ReadOnlyAdmin[LogImport]):
+    """Imports are started with `manage.py import_log`."""
+
+    list_display = ("name", "status_badge", "started_at", *COUNTS)
+    list_filter = (("status", ChoicesDropdownFilter), ("started_at", DayRangeFilter))
+    search_fields = ("name",)
+    ordering = ("-id",)
+    fieldsets = (
+        (
+            None,
+            {"fields": ("name", "format", "status_badge", "started_at", "finished_at", "error")},
+        ),
+        ("Lines", {"fields": (*COUNTS, "kept")}),
+        ("Mapping", {"fields": ("mapping",)}),
+    )
+    readonly_fields = ("status_badge", "kept")
+
+    @display(description="Status", ordering="status")
+    def status_badge(self, log_import: LogImport) -> str:
+        return badge(log_import.get_status_display(), STATUS_TONES[log_import.status])
+
+    @display(description="Kept lines")
+    def kept(self, log_import: LogImport) -> str:
+        query = urlencode({"log_import__id__exact": log_import.pk})
+        address = reverse("admin:metering_logimportline_changelist")
+        return link(f"{address}?{query}", "Lines that did not become events")
+
+
+@register(LogImportLine)
+class LogImportLineAdmin(ReadOnlyAdmin[LogImportLine]):
+    list_display = ("number", "kind", "log_import", "reason", "text")
+    list_filter = (
+        ("kind", ChoicesDropdownFilter),
+        ("log_import", AutocompleteSelectFilter),
+    )
+    list_select_related = ("log_import",)
+    search_fields = ("text", "reason")
+    ordering = ("log_import", "number")
+    fields = ("import_link", "number", "kind", "reason", "text")
+    readonly_fields = ("import_link",)
+
+    @display(description="Import")
+    def import_link(self, line: LogImportLine) -> str:
+        return link_to(line.log_import)

@@ -1,0 +1,142 @@
+"""A company with a row of every kind, made by the services that make them in earnest."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from allauth.account.models import EmailAddress
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import Group
+from django_q.models import Task
+from django_q.tasks import async_task
+
+from billing.models import (
+    Invoice,
+    StripeCustomer,
+    StripeEvent,
+    StripePush,
+    StripePushStep,
+)
+from billing.services.nightly import run_nightly
+from billing.services.payments import record_payment
+from config.schedules import setup_schedules
+from customers.models import Customer, User
+from metering.models import LogImport, LogImportLine, Meter
+from tests.factories import (
+    make_customer,
+    make_key,
+    make_member,
+    make_meter,
+    make_plan,
+    make_subscription,
+)
+from tests.metering.ingest.reports import event, report
+
+FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
+MARCH = datetime(2026, 3, 1, tzinfo=UTC)
+APRIL = datetime(2026, 4, 1, tzinfo=UTC)
+BASE = {"key": "base", "name": "Base fee", "model": "flat", "amount": "10"}
+CALLS = {"key": "calls", "name": "API calls", "model": "per_unit", "unit_amount": "0.10"}
+
+
+def build(key: str, *, name: str = "") -> Customer:
+    """Make a customer with two billed months: one issued and paid in part, one still a draft."""
+    customer = make_customer(key, name=name or key.title())
+    add_people(customer)
+    make_key(customer)
+    use(customer, make_meter(f"calls-{key}", group_by=["endpoint"]))
+    run_nightly(at=MARCH.replace(day=5))
+    run_nightly(at=APRIL.replace(hour=6))
+    issued = Invoice.objects.get(customer=customer, number__isnull=False)
+    record_payment(
+        invoice=issued,
+        source="manual",
+        external_id=f"cash-{key}",
+        amount=Decimal(1),
+        paid_at=MARCH.replace(day=9),
+    )
+    add_stripe(issued)
+    add_import(key)
+    add_tasks(key)
+    return customer
+
+
+def add_people(customer: Customer) -> None:
+    member = make_member(customer, email=f"member@{customer.key}.example")
+    EmailAddress.objects.create(user=member, email=member.email, primary=True, verified=True)
+    Group.objects.create(name=f"Support for {customer.key}")
+    LogEntry.objects.log_actions(
+        user_id=member.pk,
+        queryset=Customer.objects.filter(pk=customer.pk),
+        action_flag=CHANGE,
+        change_message="Changed the name.",
+        single_object=True,
+    )
+
+
+def use(customer: Customer, meter: Meter) -> None:
+    """Subscribe the customer and report usage of both months, with one conflict and one refusal."""
+    plan = make_plan(BASE, CALLS | {"meter": meter.key}, key=f"plan-{customer.key}")
+    make_subscription(customer, plan, FEBRUARY)
+    for start, count in ((FEBRUARY, 3), (MARCH, 2)):
+        events = [
+            event(
+                f"{start:%m}-{number}",
+                customer=customer.key,
+                timestamp=start.replace(day=number + 2).isoformat(),
+                properties={"endpoint": "/v1/search"},
+            )
+            for number in range(count)
+        ]
+        clash = events[0] | {"properties": {"endpoint": "/v1/other"}}
+        refused = event("bad", customer=customer.key, timestamp="yesterday")
+        report([*events, clash, refused], at=start.replace(day=20))
+
+
+def add_stripe(invoice: Invoice) -> None:
+    key = invoice.customer.key
+    StripeCustomer.objects.create(customer=invoice.customer, account="test", stripe_id=f"cus_{key}")
+    push = StripePush.objects.create(
+        invoice=invoice,
+        status=StripePush.Status.ATTENTION,
+        attention="The totals differ.",
+        stripe_invoice_id=f"in_{key}",
+    )
+    StripePushStep.objects.create(push=push, name="draft", started_at=MARCH)
+    StripeEvent.objects.create(
+        event_id=f"evt_{key}",
+        livemode=False,
+        type="invoice.paid",
+        object_id=f"in_{key}",
+        created_at=MARCH,
+        payload={"id": f"evt_{key}"},
+        attempts=1,
+    )
+
+
+def add_import(key: str) -> None:
+    log_import = LogImport.objects.create(
+        name=f"{key}.log", format="combined", mapping={"event_type": "http.request"}, lines=1
+    )
+    LogImportLine.objects.create(
+        log_import=log_import, number=1, kind="unparsed", reason="No request.", text="garbage"
+    )
+
+
+def add_tasks(key: str) -> None:
+    setup_schedules(at=MARCH)
+    async_task("metering.tasks.make_partitions", key)
+    for succeeded in (True, False):
+        Task.objects.create(
+            id=f"{key}-{succeeded}",
+            name=f"{key}-task",
+            func="billing.tasks.nightly",
+            args=(1,),
+            started=MARCH,
+            stopped=MARCH,
+            success=succeeded,
+            result=None if succeeded else "It broke.\nTraceback",
+        )
+
+
+def staff_user(email: str = "staff@example.com") -> User:
+    return User.objects.create_superuser(email, "a password of ours")
