@@ -6,13 +6,12 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.request
 from collections import deque
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import quote
 
 import psutil
@@ -53,6 +52,8 @@ class WebServer:
 
     def kill(self) -> None:
         """Send SIGKILL to the server and its workers at once, and wait until they are gone."""
+        if self.process.poll() is not None:
+            return
         family = psutil.Process(self.process.pid).children(recursive=True)
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -62,8 +63,8 @@ class WebServer:
 class Sender:
     """Sends batches until each is answered, again and again if need be."""
 
-    def __init__(self, address: str, secret: str) -> None:
-        self.address = address
+    def __init__(self, port: int, secret: str) -> None:
+        self.port = port
         self.headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
         self.waiting = deque(range(BATCHES))
         self.answered: dict[int, dict[str, Any]] = {}
@@ -75,23 +76,23 @@ class Sender:
                 number = self.waiting.popleft()
             except IndexError:
                 return
-            self.send(number)
+            self.answered[number] = self.send(json.dumps(documents(number)))
 
-    def send(self, number: int) -> None:
-        body = json.dumps(documents(number)).encode()
+    def send(self, body: str) -> dict[str, Any]:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            request = urllib.request.Request(self.address, body, self.headers)  # noqa: S310
-            try:
-                with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:  # noqa: S310
-                    self.answered[number] = json.load(answer)
-                return
-            except HTTPError:
-                raise
-            except (OSError, HTTPException):
-                self.failures += 1
-                time.sleep(0.05)
-        raise TimeoutError(number)
+            with closing(HTTPConnection("127.0.0.1", self.port, START_SECONDS)) as connection:
+                try:
+                    connection.request("POST", URL, body, self.headers)
+                    answer = connection.getresponse()
+                    content = json.load(answer)
+                except (OSError, HTTPException):
+                    self.failures += 1
+                    time.sleep(0.05)
+                else:
+                    assert answer.status == 200, content
+                    return dict(content)
+        raise TimeoutError
 
     def wait_for_answers(self, number: int) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -128,7 +129,7 @@ def server() -> Iterator[WebServer]:
 
 def test_a_killed_server_loses_no_answered_event_and_doubles_none(server: WebServer) -> None:
     make_customer("acme")
-    sender = Sender(f"http://127.0.0.1:{server.port}{URL}", make_key().secret)
+    sender = Sender(server.port, make_key().secret)
     with ThreadPoolExecutor(SENDERS) as pool:
         senders = [pool.submit(sender.run) for _ in range(SENDERS)]
         for kill in range(1, KILLS + 1):

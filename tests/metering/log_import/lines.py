@@ -48,8 +48,9 @@ def run_import(path: Path, *, log_format: str = "auto", **changes: Any) -> Impor
 
 
 def counts(run: ImportRun) -> dict[str, int]:
-    """Return the counts of an import that are not zero."""
+    """Return the counts of an import that are not zero; every line is in one of them."""
     found = {name: getattr(run.log_import, name) for name in COUNTS}
+    assert found["lines"] == sum(found.values()) - found["lines"]
     return {name: number for name, number in found.items() if number}
 
 
