@@ -40,7 +40,14 @@ def invoice_list(request: CustomerRequest) -> HttpResponse:
 def invoice_detail(request: CustomerRequest, number: str) -> HttpResponse:
     invoice = get_object_or_404(issued_invoices(request.customer), number=number)
     row = invoice_row(invoice, timezone.now())
-    return customer_render(request, "portal/invoice.html", {"row": row, "invoice": invoice})
+    context = {
+        "row": row,
+        "invoice": invoice,
+        "currency": invoice.currency,
+        # Its days stay those of the zone it was issued in.
+        "zone": invoice.buyer["time_zone"],
+    }
+    return customer_render(request, "portal/invoice.html", context)
 
 
 def invoice_row(invoice: Invoice, at: datetime) -> InvoiceRow:

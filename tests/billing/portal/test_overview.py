@@ -125,6 +125,24 @@ def test_a_year_is_charted_by_month(client: Client, acme: Customer, now: datetim
     assert 'class="tally"' not in page.text
 
 
+def test_the_very_first_instant_of_a_period_has_an_overview(
+    client: Client, acme: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe(acme, "2026-03-01")
+    monkeypatch.setattr("django.utils.timezone.now", lambda: instant("2026-03-01"))
+
+    text = words(client.get(OVERVIEW))
+
+    assert "Day 1 of 31" in text
+    assert "0 so far" in text
+
+
+def test_a_plan_says_how_often_it_is_billed(client: Client, acme: Customer) -> None:
+    subscribe(acme, "2026-01-01", publish_plan(interval_count=2))
+
+    assert "Billed every 2 months" in words(client.get(OVERVIEW))
+
+
 def test_two_running_plans_in_one_currency_make_one_sum(client: Client, acme: Customer) -> None:
     subscribe(acme, "2026-02-01")
     subscribe(acme, "2026-02-01", publish_plan(FEE | {"amount": "9"}, key="addon"))
