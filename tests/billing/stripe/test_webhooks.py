@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -87,28 +88,35 @@ def test_the_same_webhook_again_is_stored_once(
     assert StripeEvent.objects.count() == 1
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        header_for(body_of(), secret="whsec_other"),
-        header_for(body_of(), age=301),
-        header_for(body_of(), age=-3600),
-        header_for(body_of(type="invoice.voided")),
-        header_for(body_of()).replace("v1=", "v0="),
-        "t=,v1=",
-        "t=1,v1=x",
-        "nonsense",
-        "",
-    ],
-)
+# Made in the test, not at collection: a signature ages.
+UNPROVEN: dict[str, Callable[[], str]] = {
+    "other secret": lambda: header_for(body_of(), secret="whsec_other"),
+    "old": lambda: header_for(body_of(), age=301),
+    "of the future": lambda: header_for(body_of(), age=-3600),
+    "other body": lambda: header_for(body_of(type="invoice.voided")),
+    "only v0": lambda: header_for(body_of()).replace("v1=", "v0="),
+    "empty parts": lambda: "t=,v1=",
+    "wrong parts": lambda: "t=1,v1=x",
+    "nonsense": lambda: "nonsense",
+    "none": lambda: "",
+}
+
+
+@pytest.mark.parametrize("make_header", UNPROVEN.values(), ids=UNPROVEN)
 def test_a_webhook_that_is_not_proven_to_be_stripes_leaves_no_trace(
-    client: Client, db: None, webhook_settings: Settings, header: str, capfd: Any
+    client: Client,
+    db: None,
+    webhook_settings: Settings,
+    make_header: Callable[[], str],
+    capfd: Any,
 ) -> None:
-    response = post(client, body_of(), header)
+    response = post(client, body_of(), make_header())
     assert (response.status_code, response.json()["error"]["code"]) == (400, "webhook_refused")
     assert not StripeEvent.objects.exists()
-    logged = capfd.readouterr()
-    assert not {SECRET, "evt_1"} & set(f"{logged.out}{logged.err}".split())
+    logged = "".join(capfd.readouterr())
+    assert "Refused a Stripe webhook" in logged
+    assert SECRET not in logged
+    assert "evt_1" not in logged
 
 
 @pytest.mark.parametrize(
