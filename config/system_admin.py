@@ -5,7 +5,7 @@ Loaded once every package has registered its admin.
 
 from __future__ import annotations
 
-from typing import Any, override
+from typing import Any, cast, override
 
 from allauth.account.models import EmailAddress
 from django.contrib.admin.models import LogEntry
@@ -68,9 +68,8 @@ class ScheduleAdmin(ModelAdmin[Any]):
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         last = Task.objects.filter(pk=OuterRef("task")).values("success")
-        schedules: QuerySet[Any] = super().get_queryset(request)
-        schedules = schedules.annotate(succeeded=Subquery(last))
-        return schedules
+        schedules = super().get_queryset(request).annotate(succeeded=Subquery(last))
+        return cast("QuerySet[Any]", schedules)
 
     @display(description="Last run")
     def last_outcome(self, schedule: Any) -> str:
