@@ -83,19 +83,27 @@ def add_overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any
 def read_facts(at: datetime) -> Facts:
     this_hour = at.replace(minute=0, second=0, microsecond=0)
     month_start = at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    run = last_run()
     return Facts(
         at=at,
         hours=hourly_events(start=this_hour - 23 * HOUR, end=at),
         ingest=ingest_totals(at - DAY),
-        folding=folding_state(),
+        folding=folding_state(known_round_at=folded_by(run)),
         open=open_totals(),
         overdue=overdue_totals(at),
         month=issued_totals(start=month_start, end=at),
         drafts=draft_counts(at),
         stripe=stripe_counts(),
-        run=last_run(),
+        run=run,
         failed_tasks=Failure.objects.filter(stopped__gte=at - DAY).count(),
     )
+
+
+def folded_by(run: BillingRun | None) -> datetime | None:
+    """Return when a nightly run began to fold, if all that it did ended well."""
+    if run is None or run.status != BillingRun.Status.COMPLETED:
+        return None
+    return run.started_at
 
 
 def hour_bars(facts: Facts) -> list[Bar]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from django.contrib.admin import FieldListFilter, StackedInline, TabularInline
     from django.contrib.admin import ModelAdmin as ThemeModelAdmin
     from django.contrib.admin.forms import AdminAuthenticationForm as AuthenticationForm
+    from django.contrib.admin.views.main import ChangeList as ThemeChangeList
     from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
     from django.contrib.auth.forms import AdminUserCreationForm as UserCreationForm
 
@@ -61,6 +62,7 @@ else:
         UserCreationForm,
     )
     from unfold.sites import UnfoldAdminSite
+    from unfold.views import ChangeList as ThemeChangeList
 
     # In the order they are tried: a field takes the widget of the first class it is one of.
     WIDGETS = {
@@ -86,6 +88,7 @@ __all__ = [
     "SearchResult",
     "StackedInline",
     "TabularInline",
+    "ThemeChangeList",
     "ThemeModelAdmin",
     "Tone",
     "UnfoldAdminSite",

@@ -11,10 +11,19 @@ from django.contrib.admin.utils import unquote
 from django.db.models import Model
 from django.http import HttpRequest
 
-from config.admin.facade import TabularInline, ThemeModelAdmin
+from config.admin.facade import TabularInline, ThemeChangeList, ThemeModelAdmin
 from config.admin.forms import RefusedForm
 from config.admin.links import link_to
 from config.errors import DomainError
+
+
+class ChangeList(ThemeChangeList):
+    @override
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        # Without this the theme offers to show all rows when all of them are shown.
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
 
 
 class ModelAdmin[M: Model](ThemeModelAdmin[M]):
@@ -43,6 +52,10 @@ class ModelAdmin[M: Model](ThemeModelAdmin[M]):
     @override
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.can_delete and super().has_delete_permission(request, obj)
+
+    @override
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ChangeList
 
     @override
     def get_inlines(self, request: HttpRequest, obj: M | None) -> list[type[Any]]:

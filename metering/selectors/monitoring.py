@@ -37,14 +37,15 @@ class FoldingState:
     waiting_since: datetime | None
 
 
-def folding_state() -> FoldingState:
-    """Return how fresh the roll-ups are.
+def folding_state(*, known_round_at: datetime | None = None) -> FoldingState:
+    """Return how fresh the roll-ups are; `known_round_at` is when other work last folded as well.
 
-    Whatever came in before that round is folded; what came in since may be, and usage counts it
-    either way.
+    Whatever came in before the latest round is folded; what came in since may be, and usage
+    counts it either way.
     """
     rounds = Success.objects.filter(func=FOLDING_TASK).order_by("-started")
-    folded_at = rounds.values_list("started", flat=True).first()
+    instants = (known_round_at, rounds.values_list("started", flat=True).first())
+    folded_at = max((instant for instant in instants if instant is not None), default=None)
     batches = IngestBatch.objects.filter(accepted__gt=0)
     if folded_at is not None:
         batches = batches.filter(received_at__gte=folded_at)

@@ -160,8 +160,10 @@ def test_trouble_with_stripe_and_tasks_is_told(
 def test_events_that_wait_to_be_folded_are_told(
     desk: Client, acme: Customer, now: datetime
 ) -> None:
-    good_run(now)
-    report([event("a")], at=now - timedelta(hours=1))
+    report([event("a")], at=now - timedelta(hours=3))
+    good_run(now, started_at=now - timedelta(hours=2))
+    assert alarms(desk) == []
+    report([event("b")], at=now - timedelta(hours=1))
     assert alarms(desk) == ["Events have come in that are not folded yet."]
     Task.objects.create(
         id="1",
