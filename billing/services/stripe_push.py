@@ -152,7 +152,7 @@ def advance(
     """Run the steps and write down how that ended."""
     try:
         if reason := reason_to_skip(invoice):
-            return skip(push, reason)
+            return leave(invoice, push, reason, gateway, at)
         job = prepare(invoice, push, gateway, at)
         run_steps(job)
     except CredentialsError as error:
@@ -180,6 +180,24 @@ def reason_to_skip(invoice: Invoice) -> str:
     if not invoice.lines.exists():
         return "The invoice has no lines, and Stripe takes none without."
     return ""
+
+
+def leave(
+    invoice: Invoice, push: StripePush, reason: str, gateway: StripeGateway, at: datetime
+) -> PushOutcome:
+    """End a push that has no more to do: its invoice was paid or voided on the way, or never fit.
+
+    Raises NeedsAttentionError for a draft that was left at Stripe.
+    """
+    if not push.stripe_invoice_id:
+        return skip(push, reason)
+    state = gateway.retrieve_invoice(push.stripe_invoice_id)
+    if state.status == Invoice.Status.DRAFT:
+        raise NeedsAttentionError(f"{reason} Delete draft {state.id} at Stripe.")
+    with transaction.atomic(durable=True):
+        finish(push, at)
+    follow_stripe(invoice=invoice, stripe_invoice_id=state.id, gateway=gateway, at=at)
+    return PushOutcome.COMPLETED
 
 
 def prepare(invoice: Invoice, push: StripePush, gateway: StripeGateway, at: datetime) -> PushJob:
@@ -217,7 +235,7 @@ def run_steps(job: PushJob) -> None:
         stripe_steps.deliver(job)
     payments = job.gateway.payments_of(state)
     with transaction.atomic(durable=True):
-        finish(job)
+        finish(job.push, job.at)
         is_applied = apply_stripe_state(
             invoice=job.invoice, state=state, payments=payments, at=job.at
         )
@@ -236,9 +254,8 @@ def from_draft_to_open(job: PushJob, customer_id: str) -> None:
         stripe_steps.finalize(job)
 
 
-def finish(job: PushJob) -> None:
-    push = job.push
-    push.status, push.completed_at = StripePush.Status.COMPLETED, job.at
+def finish(push: StripePush, at: datetime) -> None:
+    push.status, push.completed_at = StripePush.Status.COMPLETED, at
     push.attention = push.last_error = push.request_id = ""
     push.attempts, push.retry_at = 0, None
     push.save(update_fields=FINISHED)

@@ -317,3 +317,27 @@ def test_a_clock_ten_minutes_wrong_finds_what_was_made(
     control.handle(sandbox.api, "POST", "/_sandbox/clock", {"advance": 25 * 3600})
     assert push_invoice(invoice=invoice, gateway=gateway, at=later) == PushOutcome.COMPLETED
     cases.assert_one(sandbox, invoice)
+
+
+def test_an_invoice_paid_while_its_push_had_stopped_completes_it(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    sandbox.api.faults.add(Fault(Kind.DROP_BEFORE, "POST /v1/invoices/{id}/send"))
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    stripe_id = StripePush.objects.get().stripe_invoice_id
+    actions.pay(sandbox.account, stripe_id)
+    follow_stripe(invoice=invoice, stripe_invoice_id=stripe_id, gateway=gateway, at=at)
+    retry_pushes(gateway=gateway, at=at + timedelta(minutes=2))
+    cases.assert_one(sandbox, invoice, status="paid")
+    assert cases.events(sandbox)["invoice.sent"] == 0
+
+
+def test_a_draft_of_an_invoice_voided_meanwhile_is_left_to_a_person(
+    sandbox: StripeSandbox, gateway: StripeGateway, half_pushed: StripePush, at: datetime
+) -> None:
+    Invoice.objects.update(status="void")
+    retry_pushes(gateway=gateway, at=at + timedelta(minutes=2))
+    half_pushed.refresh_from_db()
+    assert "The invoice is void" in half_pushed.attention
+    assert f"Delete draft {half_pushed.stripe_invoice_id} at Stripe." in half_pushed.attention
+    assert cases.records(sandbox, "invoice")[0]["status"] == "draft"
