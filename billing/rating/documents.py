@@ -157,7 +157,7 @@ class Fields:
         value = self.get(name)
         if value is None:
             return default
-        if not isinstance(value, str) or not 0 < len(value.strip()) <= len(value) <= 200:
+        if not isinstance(value, str) or not value.strip() or len(value) > 200:
             raise PriceError(
                 self.at(name), f"Write 1 to 200 characters of text, not {described(value)}."
             )

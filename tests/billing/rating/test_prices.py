@@ -288,6 +288,11 @@ def test_decimals_may_be_integers_decimals_or_strings(written: object, read: str
     assert price.as_document()["unit_amount"] == read
 
 
+@pytest.mark.parametrize("length", [1, 200])
+def test_names_have_up_to_200_characters(length: int) -> None:
+    assert parse_price({**CALLS, "name": "n" * length}).name == "n" * length
+
+
 def test_minimum_and_maximum_may_be_one_amount() -> None:
     price = parse_price({**FEE, "minimum_amount": "4", "maximum_amount": "4"})
     assert price.minimum_amount == price.maximum_amount == 4
