@@ -13,6 +13,7 @@ from config.admin import (
     DayRangeFilter,
     ReadOnlyAdmin,
     display,
+    grouped,
     list_action,
     register,
 )
@@ -26,7 +27,7 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
         "status_badge",
         "started_at",
         "took",
-        "events_folded",
+        "folded",
         "invoices_drafted",
         "invoices_finalized",
         "invoices_pushed",
@@ -44,12 +45,14 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
                     "invoices_drafted",
                     "invoices_finalized",
                     "invoices_pushed",
+                    "pushes_halted",
                 )
             },
         ),
         ("Failures", {"fields": ("failure_lines",)}),
     )
     readonly_fields = ("status_badge", "took", "failure_lines")
+    folded = grouped("events_folded", "Events folded")
     actions_list = ("run_now",)
 
     @list_action(

@@ -25,6 +25,9 @@ class BillingRun(models.Model):
     invoices_drafted = models.PositiveIntegerField(default=0)
     invoices_finalized = models.PositiveIntegerField(default=0)
     invoices_pushed = models.PositiveIntegerField(default=0)
+    pushes_halted = models.TextField(
+        blank=True, help_text="Why open invoices did not go to Stripe, if they did not."
+    )
     failures = models.JSONField(
         default=list, blank=True, help_text="One entry for each customer or step that failed."
     )

@@ -108,13 +108,11 @@ def issue(invoice: Invoice, at: datetime, bill: CustomerBill) -> None:
 
 
 def push_invoices(run: BillingRun) -> None:
-    gateway = gateway_from_settings()
-    if gateway is None:
-        return
-    work = partial(push_due_invoices, gateway=gateway, at=run.at)
+    work = partial(push_due_invoices, gateway=gateway_from_settings(), at=run.at)
     report = attempted(run, work, step="Stripe")
     if report is not None:
         run.invoices_pushed = report.pushed
+        run.pushes_halted = report.halted
         run.failures += [
             {"invoice": each["invoice"], "message": each["error"]} for each in report.failures
         ]

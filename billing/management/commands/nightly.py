@@ -38,6 +38,8 @@ class Command(BaseCommand):
             f"{run.invoices_drafted} invoices drafted, {run.invoices_finalized} issued, "
             f"{run.invoices_pushed} pushed."
         )
+        if run.pushes_halted:
+            self.stderr.write(run.pushes_halted)
         for failure in run.failures:
             self.stderr.write(", ".join(f"{name}: {value}" for name, value in failure.items()))
         if run.status != BillingRun.Status.COMPLETED:

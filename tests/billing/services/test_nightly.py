@@ -61,6 +61,7 @@ def test_a_run_says_what_it_did(acme: Customer) -> None:
     done = run("2026-02-02")
     assert (done.status, done.events_folded, done.failures) == ("completed", 3, [])
     assert (done.invoices_drafted, done.invoices_finalized, done.invoices_pushed) == (1, 1, 0)
+    assert "STRIPE_SECRET_KEY" in done.pushes_halted
     assert (done.at, done.finished_at is not None) == (instant("2026-02-02"), True)
     assert not PendingBatch.objects.exists()
 
