@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.core.management.base import CommandError
 
-from config.processes import Program, run_together
+from config.processes import STOP_SECONDS, Program, run_together
 from demo.company import COMPANIES, PASSWORD, SELLER, STAFF_EMAIL
 
 SANDBOX_PORT = 12111
@@ -96,7 +96,11 @@ def serve(
     sandbox += ["--webhook-url", webhook_url, "--webhook-secret", secret]
     portal = [*manage, "serve", "--port", str(port)]
     threading.Thread(target=greet, args=(port, sandbox_port, say), daemon=True).start()
-    ending = run_together([Program("sandbox", sandbox), Program("portal", portal)], variables)
+    ending = run_together(
+        [Program("sandbox", sandbox), Program("portal", portal)],
+        variables,
+        stop_seconds=2 * STOP_SECONDS,
+    )
     if ending.crashed:
         raise CommandError(f"The {ending.crashed} ended by itself; its message is above.")
     say("Stopped. The data is kept: `make demo` starts again in seconds.")

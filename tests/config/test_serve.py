@@ -18,7 +18,6 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from config import processes
 from config.embedded.server import EmbeddedServer
 from config.processes import Ending, Program, run_together
 from tests.config.conftest import ROOT
@@ -172,8 +171,7 @@ def test_a_port_that_is_taken_is_told(data_dir: Path) -> None:
     assert "Choose another --port." in finished.stderr
 
 
-def test_a_program_that_does_not_want_to_stop_is_made_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "STOP_SECONDS", 0.2)
+def test_a_program_that_does_not_want_to_stop_is_made_to() -> None:
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     brief = "import time; time.sleep(1); raise SystemExit(3)"
 
@@ -183,6 +181,7 @@ def test_a_program_that_does_not_want_to_stop_is_made_to(monkeypatch: pytest.Mon
             Program("brief", [sys.executable, "-c", brief]),
         ],
         environment=os.environ,
+        stop_seconds=0.2,
     )
 
     assert ending == Ending(crashed="brief", exit_code=3)
