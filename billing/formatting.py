@@ -16,8 +16,9 @@ INSTANT = timedelta(microseconds=1)
 COMPACT_FROM = 10_000
 # Rates have at most these places; a division that goes on for ever is shown no further.
 MOST_PLACES = 15
-# Room for 30 digits before the point: Babel rounds to the precision of the current context.
-SHOWN_DIGITS = 60
+# Babel rounds to the precision of the current context. The largest quantity has 30 digits before
+# the point and so has the largest rate: their product has 60.
+SHOWN_DIGITS = 80
 
 
 @lru_cache(maxsize=256)
@@ -31,7 +32,8 @@ def parsed_locale(name: str) -> Locale:
 
 def money(amount: Decimal, currency: str, locale: str) -> str:
     """Write an amount at its currency's own places: $1,234.50, 1 234,50 €, ¥1,235."""
-    return numbers.format_currency(amount, currency, locale=parsed_locale(locale))
+    with localcontext(prec=SHOWN_DIGITS):
+        return numbers.format_currency(amount, currency, locale=parsed_locale(locale))
 
 
 def rate(unit_amount: Decimal, currency: str, locale: str) -> str:
@@ -54,7 +56,10 @@ def short_quantity(value: Decimal, locale: str) -> str:
     """Write a quantity for the axis of a chart: 12K, 1.5M; below 10,000 in full."""
     if abs(value) < COMPACT_FROM:
         return quantity(value, locale)
-    return numbers.format_compact_decimal(value, locale=parsed_locale(locale), fraction_digits=1)
+    with localcontext(prec=SHOWN_DIGITS):
+        return numbers.format_compact_decimal(
+            value, locale=parsed_locale(locale), fraction_digits=1
+        )
 
 
 def shown(value: Decimal) -> Decimal:

@@ -58,6 +58,13 @@ def test_a_quantity_is_grouped_and_has_no_needless_zeros(value: str, text: str) 
     assert formatting.quantity(Decimal(value), "en") == text
 
 
+def test_the_largest_amounts_and_quantities_can_be_written() -> None:
+    largest = Decimal(10) ** 60
+    assert formatting.money(largest, "USD", "en").endswith(",000.00")
+    assert formatting.quantity(largest, "en").endswith(",000")
+    assert formatting.short_quantity(largest, "en").endswith("T")
+
+
 def test_the_axis_of_a_chart_has_short_numbers() -> None:
     numbers = [Decimal(number) for number in ("9999", "12000", "1500000")]
 
