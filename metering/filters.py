@@ -116,13 +116,16 @@ def condition_problems(path: str, item: object) -> Iterator[tuple[str, str]]:
         yield f"{path}.value", f"The value of {item['op']} is {operator.wanted}."
 
 
-def condition_sql(item: dict[str, Any], text: str, value: str) -> str:
-    """Return the SQL of a valid condition.
+def condition_sql(item: dict[str, Any], properties: str, name: str, value: str) -> str:
+    """Return the SQL of a valid condition on the JSON object `properties`.
 
-    `text` is the SQL of the property's text, `value` the placeholder of `condition_value`.
+    `name` and `value` are the placeholders of the property's name and of `condition_value`.
     """
-    operator = OPERATORS[item["op"]]
-    return operator.sql.format(text=text, number=decimal_sql(text), value=value)
+    return OPERATORS[item["op"]].sql.format(
+        text=f"({properties} ->> {name})",
+        number=decimal_sql(f"({properties} -> {name})"),
+        value=value,
+    )
 
 
 def condition_value(item: dict[str, Any]) -> object:

@@ -17,11 +17,16 @@ def parse_decimal(text: str) -> Decimal | None:
     return Decimal(text) if is_number else None
 
 
-def decimal_sql(expression: str) -> str:
-    """Return SQL for the number that a text expression says, or NULL; the twin of parse_decimal."""
+def decimal_sql(value: str) -> str:
+    """Return SQL for the number that a JSON value is, or that its text says, or NULL.
+
+    For texts it is the twin of parse_decimal; what JSON writes as a number is always one.
+    """
+    text = f"({value} #>> '{{}}')"
     return (
-        f"CASE WHEN length({expression}) <= {LONGEST} AND {expression} ~ '{PATTERN}'"
-        f" THEN ({expression})::numeric END"
+        f"CASE jsonb_typeof({value}) WHEN 'number' THEN ({value})::numeric"
+        f" WHEN 'string' THEN CASE WHEN length({text}) <= {LONGEST} AND {text} ~ '{PATTERN}'"
+        f" THEN {text}::numeric END END"
     )
 
 

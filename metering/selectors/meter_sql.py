@@ -19,7 +19,8 @@ STEPS = {
     "hour": "interval '1 hour'",
     "day": "interval '24 hours'",
 }
-VALUE = "(e.properties ->> %(value_property)s)"
+TEXT = "(e.properties ->> %(value_property)s)"
+NUMBER = decimal_sql("(e.properties -> %(value_property)s)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Reading:
 
 READINGS = {
     Reads.NOTHING: Reading(),
-    Reads.NUMBER: Reading(number=decimal_sql(VALUE), is_unparsed="number IS NULL"),
-    Reads.TEXT: Reading(member=VALUE, is_unparsed="member IS NULL"),
+    Reads.NUMBER: Reading(number=NUMBER, is_unparsed="number IS NULL"),
+    Reads.TEXT: Reading(member=TEXT, is_unparsed="member IS NULL"),
 }
 
 
@@ -49,8 +50,8 @@ def matches_sql(meter: Meter) -> str:
     """Return SQL that says whether the event `e` counts."""
     conditions = ["e.type = %(event_type)s"]
     for index, item in enumerate(meter.filters):
-        text = f"(e.properties ->> %(filter_{index}_property)s)"
-        conditions.append(filters.condition_sql(item, text, f"%(filter_{index}_value)s"))
+        name, value = f"%(filter_{index}_property)s", f"%(filter_{index}_value)s"
+        conditions.append(filters.condition_sql(item, "e.properties", name, value))
     return " AND ".join(conditions)
 
 

@@ -14,9 +14,9 @@ How a meter turns events into usage. A question about usage is always about a pe
 instants and at any moment, also for events that came in a moment ago, late or out of order.
 
 - **Which events.** Those of the meter's `event_type` whose properties pass all of its `filters`.
-- **Values.** `value_property` names the property that is read. Numbers are decimals, written as
-  JSON numbers or as text: digits, at most one point, perhaps a sign and an exponent of one or two
-  digits (`12.50`, `-3`, `1.5e-7`), 64 characters at most. An event whose value is missing or no
+- **Values.** `value_property` names the property that is read. Numbers are decimals: JSON numbers,
+  or texts of digits, at most one point, perhaps a sign and an exponent of one or two digits
+  (`"12.50"`, `"-3"`, `"1.5e-7"`), 64 characters at most. An event whose value is missing or no
   number is kept, left out of the aggregate and counted as unparsed. Texts are told apart exactly as
   they are written; the number `1` and the text `"1"` are the same.
 - **Nothing used.** A period without anything to aggregate has the value 0.

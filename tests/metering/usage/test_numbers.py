@@ -19,7 +19,7 @@ from metering.numbers import decimal_sql, parse_decimal, plain
 @example("12\n")
 def test_python_and_postgresql_agree_on_what_is_a_number(db: None, text: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {decimal_sql('(%(text)s::text)')}", {"text": text})
+        cursor.execute(f"SELECT {decimal_sql('to_jsonb(%(text)s::text)')}", {"text": text})
         [(number,)] = cursor.fetchall()
     assert number == parse_decimal(text)
 
