@@ -109,8 +109,10 @@ class Cells:
 
     @property
     def read(self) -> str:
-        """Return the events with their values; OFFSET keeps each value from being worked out
-        again by every aggregate over it."""
+        """Return the events with their values.
+
+        OFFSET keeps a value from being worked out again by each aggregate over it.
+        """
         reading = reading_of(self.meter)
         dimensions = "".join(
             f", (e.properties ->> %(dimension_{index})s) AS d{index}"

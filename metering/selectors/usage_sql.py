@@ -13,7 +13,7 @@ from metering.aggregations import Reads
 from metering.models.usage import NO_DIMENSIONS
 from metering.selectors.meter_sql import (
     STEPS,
-    VALUE,
+    TEXT,
     digest_sql,
     matches_sql,
     meter_params,
@@ -143,6 +143,11 @@ class UsageStatement:
 
     @property
     def pending_events(self) -> str:
+        """Return the events of batches that are still to be folded.
+
+        IS TRUE keeps the condition from becoming a join, which compares every event with every
+        batch where the planner expects few; as it is, each event is looked up in a hash table.
+        """
         return f"""
             {self.event_columns}
             FROM metering_event e
@@ -150,25 +155,29 @@ class UsageStatement:
                 AND e.timestamp >= %(start)s AND e.timestamp < %(end)s
                 AND e.timestamp >= (SELECT min(first_at) FROM pending)
                 AND e.timestamp <= (SELECT max(last_at) FROM pending)
-                AND (e.customer_id, e.batch_id) IN (SELECT customer_id, batch_id FROM pending)
+                AND ((e.customer_id, e.batch_id) IN (SELECT customer_id, batch_id FROM pending))
+                    IS TRUE
                 AND {IS_WHOLE.format(at="e.timestamp")} AND {self.event_conditions}
         """
 
     @property
     def event_columns(self) -> str:
-        """Return one event as the partial results of itself."""
+        """Return one event as the partial results of itself.
+
+        The types are those of the roll-ups, or columns that nobody reads would be worked out.
+        """
         number = reading_of(self.meter).number
-        columns = f"1 AS events, {number} AS total, {number} AS greatest, {number} AS least"
+        columns = f"1::bigint AS events, {number} AS total, {number} AS greatest, {number} AS least"
         if self.reads_members:
             # Digests match those of the roll-ups; among themselves events need none.
-            columns = f"{digest_sql(VALUE) if self.plan.whole else VALUE} AS member"
+            columns = f"{digest_sql(TEXT) if self.plan.whole else TEXT} AS member"
         return f"SELECT e.customer_id, e.timestamp AS at, {columns}{self.groups('e.properties')}"
 
     @property
     def event_conditions(self) -> str:
         conditions = [matches_sql(self.meter), self.conditions("e.properties")]
         if self.reads_members:
-            conditions.append(f"{VALUE} IS NOT NULL")
+            conditions.append(f"{TEXT} IS NOT NULL")
         return " AND ".join(conditions)
 
     def groups(self, properties: str) -> str:
