@@ -67,6 +67,15 @@ def test_midnight_in_kathmandu_cuts_an_hour_in_two(acme: Customer) -> None:
     assert [row.value for row in rows] == [2, 2, 0]
 
 
+def test_hours_of_kathmandu_begin_at_its_midnight() -> None:
+    customer = make_customer(time_zone="Asia/Kathmandu")
+    meter = make_meter(aggregation="peak", window="hour", of="count")
+    six = datetime(2026, 3, 10, 18, tzinfo=UTC)
+    store_batch(customer, [Use(six + timedelta(minutes=m)) for m in (10, 20, 50, 65, 70, 80)])
+    fold_pending(at=NOW)
+    assert usage_quantity(meter=meter, customer=customer, start=START, end=END) == 4
+
+
 def test_dimensions_are_read_from_whole_days_and_from_events_at_the_edges(acme: Customer) -> None:
     meter = make_meter(group_by=["endpoint", "method"])
     for endpoint, day in (("a", 1), ("a", 2), ("b", 2), ("a", 3)):
