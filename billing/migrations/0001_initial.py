@@ -200,6 +200,9 @@ class Migration(migrations.Migration):
                 ('retry_at', models.DateTimeField(blank=True, null=True)),
                 ('invoice', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='stripe_push', to='billing.invoice')),
             ],
+            options={
+                'verbose_name_plural': 'stripe pushes',
+            },
         ),
         migrations.CreateModel(
             name='StripePushStep',

@@ -75,6 +75,9 @@ class StripePush(models.Model):
     completed_at = models.DateTimeField(null=True, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        verbose_name_plural = "stripe pushes"
+
     @override
     def __str__(self) -> str:
         return self.stripe_invoice_id or f"{self.invoice} (not at Stripe yet)"
