@@ -40,7 +40,7 @@ def environment_label(stripe_key: str) -> list[str]:
     """Return the label of the header and its tone: it says whose money is moved."""
     if not stripe_key:
         return ["Stripe off", "info"]
-    return ["Stripe test mode", "warning"] if "_test_" in stripe_key else ["Live", "danger"]
+    return ["Test mode", "warning"] if "_test_" in stripe_key else ["Live", "danger"]
 
 
 def item(title: str, icon: str, view: str, permission: str = "") -> dict[str, Any]:

@@ -118,7 +118,7 @@ def plan_tile(customer: Customer, subscriptions: list[Subscription]) -> Tile:
         address = f"{reverse('admin:billing_subscription_add')}?customer={customer.pk}"
         return Tile("Plan", ("none",), "Start a subscription", address, "warning")
     names = tuple(str(row.plan_version) for row in subscriptions)
-    since = f"since {subscriptions[0].start_at:%d %b %Y}"
+    since = f"since {words.day(subscriptions[0].start_at, customer)}"
     return Tile("Plan", names, since, change_url(subscriptions[0]))
 
 

@@ -129,25 +129,8 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
     date_hierarchy = "period_start"
     inlines = (PaymentInline,)
     change_form_outer_before_template = "admin/invoice_document.html"
-    fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    "customer_link",
-                    "subscription_link",
-                    "finalize_at",
-                    "issued_at",
-                    "due_at",
-                    "paid_at",
-                    "voided_at",
-                    "stripe_link",
-                    "portal_link",
-                )
-            },
-        ),
-        ("Parties as they were at issue", {"classes": ["collapse"], "fields": ("seller", "buyer")}),
-    )
+    # In the order things happen; what has not happened is not shown.
+    instants = ("finalize_at", "issued_at", "due_at", "paid_at", "voided_at")
     readonly_fields = ("customer_link", "subscription_link", "stripe_link", "portal_link")
     actions_detail = ("recompute", "finalize", "push", "void")
 
@@ -155,6 +138,25 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Invoice]:
         related = ("customer", "stripe_push", "subscription__plan_version__plan")
         return super().get_queryset(request).select_related(*related)
+
+    @override
+    def get_fieldsets(self, request: HttpRequest, obj: Invoice | None = None) -> Any:
+        passed = [
+            name
+            for name in self.instants
+            if obj is not None and getattr(obj, name) and obj.is_draft == (name == "finalize_at")
+        ]
+        links = ("customer_link", "subscription_link", *passed, "stripe_link", "portal_link")
+        parties = {"classes": ["collapse"], "fields": ("seller", "buyer")}
+        is_issued = obj is not None and not obj.is_draft
+        return [
+            (None, {"fields": links}),
+            *([("Parties as they were at issue", parties)] if is_issued else []),
+        ]
+
+    @override
+    def get_inlines(self, request: HttpRequest, obj: Invoice | None) -> list[type[Any]]:
+        return [] if obj is None or obj.is_draft else super().get_inlines(request, obj)
 
     @override
     def change_view(

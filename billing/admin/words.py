@@ -51,6 +51,11 @@ def period(start: datetime, end: datetime, customer: Customer) -> str:
     return formatting.period(start, end, customer.zone, LOCALE)
 
 
+def day(at: datetime, customer: Customer) -> str:
+    """Write the customer's own calendar day of an instant."""
+    return formatting.day(at, customer.zone, LOCALE)
+
+
 def invoice_badge(invoice: Invoice, at: datetime) -> SafeString:
     if invoice.is_past_due(at):
         return badge("Past due", "danger")

@@ -26,7 +26,7 @@ from config.admin.facade import (
     badge,
 )
 from config.admin.forms import StyledForm, add_refusal, style
-from config.admin.links import change_url, link, link_to
+from config.admin.links import change_url, grouped, link, link_to
 from config.admin.models import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin
 from config.admin.pages import Page, TallyportAdminSite, add_page
 
@@ -57,6 +57,7 @@ __all__ = [
     "change_url",
     "detail_action",
     "display",
+    "grouped",
     "link",
     "link_to",
     "list_action",

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from billing.models import Invoice
 from customers.models import Customer, User
-from tests.factories import PASSWORD, make_member, make_staff
+from tests.factories import PASSWORD, make_key, make_member, make_staff
 from tests.metering.ingest.reports import event, report
 
 INDEX = reverse("admin:index")
@@ -129,7 +129,9 @@ def test_what_customers_write_is_never_markup(desk: Client, db: None) -> None:
     customer = Customer.objects.create(key="evil", name=ATTACK, email="evil@example.com")
     row = event("evil-1", customer="evil", properties={"note": ATTACK}, type="api.request")
     report([row, event(ATTACK, customer="evil", timestamp=ATTACK)])
+    api_key = make_key(customer).api_key
     pages = [
+        reverse("admin:customers_apikey_change", args=[api_key.pk]),
         reverse("admin:customers_customer_changelist"),
         reverse("admin:customers_customer_change", args=[customer.pk]),
         reverse("admin:metering_refusedevent_changelist"),
