@@ -1,6 +1,7 @@
 """What every endpoint of the API shares: errors, pagination, and how strictly input is read."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, override
 
@@ -10,13 +11,51 @@ from django.http import Http404
 from django.utils import timezone
 from rest_framework import exceptions, status
 from rest_framework.fields import DateTimeField
-from rest_framework.pagination import CursorPagination
+from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from config.errors import DomainError, InvalidInputError, NotFoundError
 
 RETRY_AFTER_SECONDS = 5
+POSITION = re.compile("[0-9]{1,18}")
+# What a database cannot store as text: the zero character and halves of surrogate pairs.
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class StrictJSONParser(JSONParser):
+    """Reads JSON whose texts can be stored and sent back."""
+
+    @override
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            document = super().parse(*args, **kwargs)
+        except RecursionError as error:
+            raise exceptions.ParseError("The body is nested too deeply to be read.") from error
+        if (path := path_of_unstorable_text(document)) is not None:
+            message = "Texts cannot hold the character U+0000 or half of a surrogate pair."
+            raise InvalidInputError(message, field=path, code="invalid_character")
+        return document
+
+
+def path_of_unstorable_text(document: Any) -> str | None:
+    """Return the path of a text that cannot be stored, or of what has one for its name."""
+    waiting = [("", document)]
+    while waiting:
+        path, value = waiting.pop()
+        inner: Iterable[tuple[Any, Any]] = ()
+        if isinstance(value, str) and UNSTORABLE.search(value):
+            return path
+        if isinstance(value, dict):
+            if any(UNSTORABLE.search(name) for name in value):
+                return path
+            inner = value.items()
+        elif isinstance(value, list):
+            inner = enumerate(value)
+        waiting += [(f"{path}.{name}".lstrip("."), item) for name, item in inner]
+    return None
 
 
 class KeysetPagination(CursorPagination):
@@ -25,6 +64,14 @@ class KeysetPagination(CursorPagination):
     ordering = "-id"
     page_size_query_param = "limit"
     max_page_size = 500
+
+    @override
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        cursor: Cursor | None = super().decode_cursor(request)
+        position = None if cursor is None else cursor.position
+        if position is not None and not POSITION.fullmatch(str(position)):
+            raise exceptions.NotFound(self.invalid_cursor_message)
+        return cursor
 
     @override
     def get_paginated_response(self, data: Any) -> Response:
@@ -67,7 +114,10 @@ class InstantField(DateTimeField):
     def enforce_timezone(self, value: datetime) -> datetime:
         if timezone.is_naive(value):
             self.fail("naive")
-        return value.astimezone(UTC)
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            self.fail("overflow")
 
 
 def error_response(

@@ -18,6 +18,7 @@ from billing.selectors.invoices import visible_invoice, visible_invoices, with_d
 from billing.selectors.statements import preview_for_customer
 from billing.services import invoicing
 from customers.api.permissions import customer_for, principal_of
+from customers.api.views import KEY_PATTERN
 from customers.principals import Scope
 
 PREVIEW_PARAMETERS = [
@@ -36,7 +37,7 @@ class InvoiceViewSet(mixins.ListModelMixin, GenericViewSet[Invoice]):
     serializer_class = InvoiceSerializer
     filterset_class = InvoiceFilter
     lookup_field = "number"
-    lookup_value_regex = "[^/]+"
+    lookup_value_regex = KEY_PATTERN
 
     @override
     def get_queryset(self) -> InvoiceQuerySet:

@@ -18,8 +18,8 @@ from customers.api.serializers import ApiKeySerializer, CustomerSerializer, Issu
 from customers.models import ApiKey, Customer
 from customers.principals import Scope
 
-# Keys hold dots and colons.
-KEY_PATTERN = "[^/]+"
+# Keys hold dots and colons. The zero character is in none, and no database can look for it.
+KEY_PATTERN = "[^/\\0]+"
 ID_PATTERN = "[0-9]{1,18}"
 
 

@@ -48,7 +48,7 @@ def test_a_meter_is_made_and_read_back_as_it_was_written(operator: APIClient) ->
     ("fields", "field", "sentence"),
     [
         ({"aggregation": "avg"}, "aggregation", "'avg'; use count, sum, unique_count, max or peak"),
-        ({"aggregation": "\ud800"}, "aggregation", "There is no aggregation"),
+        ({"aggregation": "\ud800"}, "aggregation", "half of a surrogate pair"),
         ({"aggregation": "sum"}, "value_property", "Sum needs the event property to read"),
         ({"value_property": "bytes"}, "value_property", "Count takes no value_property"),
         ({"window": "day"}, "window", "Count takes no window"),
