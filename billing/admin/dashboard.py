@@ -152,6 +152,8 @@ def run_trouble(run: BillingRun | None, at: datetime) -> str:
         return "The last nightly run was cut off."
     if run.failures:
         return f"The last nightly run had {counted(len(run.failures), 'failure')}."
+    if run.pushes_halted:
+        return f"The last nightly run stopped pushing to Stripe: {run.pushes_halted}"
     if at - run.started_at > RUN_OVERDUE:
         return f"The last nightly run was {ago(run.started_at, at)}."
     return ""

@@ -122,6 +122,10 @@ def test_what_is_late_is_told(desk: Client, subscription: Subscription, now: dat
             {"status": "incomplete", "failures": [{"customer": "acme", "message": "No."}]},
             "The last nightly run had 1 failure.",
         ),
+        (
+            {"pushes_halted": "The key is refused."},
+            "The last nightly run stopped pushing to Stripe: The key is refused.",
+        ),
     ],
 )
 def test_a_bad_night_is_told(desk: Client, now: datetime, run: dict[str, Any], text: str) -> None:
