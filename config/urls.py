@@ -2,9 +2,10 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView
 
 from billing.webhooks import stripe_webhook
+from config.api_docs import ApiDocsView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("billing.portal.urls")),
@@ -14,6 +15,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("metering.api.urls")),
     path("api/v1/", include("billing.api.urls")),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/v1/docs/", ApiDocsView.as_view(url_name="api-schema"), name="api-docs"),
     path("webhooks/stripe/", stripe_webhook, name="stripe-webhook"),
-    path("api/v1/docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
 ]
