@@ -1,10 +1,20 @@
 """Addresses of the customer portal."""
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, register_converter
+from django.urls.converters import StringConverter
 
 from billing.portal.views import home, invoices, keys, overview, usage
 
-CUSTOMER = "portal/<str:customer_key>/"
+
+class NameConverter(StringConverter):
+    """A part of an address without the zero character, which no database can look for."""
+
+    regex = "[^/\\0]+"
+
+
+register_converter(NameConverter, "name")
+
+CUSTOMER = "portal/<name:customer_key>/"
 
 urlpatterns: list[URLPattern] = [
     path("", home.home, name="portal-home"),
@@ -16,5 +26,5 @@ urlpatterns: list[URLPattern] = [
     path(CUSTOMER + "keys/new/", keys.key_create, name="portal-key-create"),
     path(CUSTOMER + "keys/<int:key_id>/revoke/", keys.key_revoke, name="portal-key-revoke"),
     path(CUSTOMER + "invoices/", invoices.invoice_list, name="portal-invoices"),
-    path(CUSTOMER + "invoices/<str:number>/", invoices.invoice_detail, name="portal-invoice"),
+    path(CUSTOMER + "invoices/<name:number>/", invoices.invoice_detail, name="portal-invoice"),
 ]

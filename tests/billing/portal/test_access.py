@@ -118,3 +118,10 @@ def test_no_cache_keeps_a_customers_page(
     people: dict[str, Client], address: Callable[[str], str], name: str
 ) -> None:
     assert "no-store" in people["member"].get(address(name))["Cache-Control"]
+
+
+@pytest.mark.parametrize("path", ["%00/", "a%00b/usage/", "acme/invoices/%00/"])
+def test_nothing_is_at_an_address_with_a_zero_character(
+    people: dict[str, Client], path: str
+) -> None:
+    assert people["member"].get(f"/portal/{path}").status_code == 404
