@@ -67,6 +67,21 @@ def test_folding_moves_events_into_roll_ups(calls: Meter, acme: Customer) -> Non
     assert folded_events() == 3
 
 
+def test_roll_ups_hold_hours_and_days_by_dimensions(acme: Customer) -> None:
+    make_meter(aggregation="sum", value_property="v", group_by=["endpoint"])
+    for value, endpoint in (("7", "a"), ("5", "b"), ("none", "b")):
+        store_batch(acme, [Use(NOW, {"v": value, "endpoint": endpoint})])
+    folding.fold_pending(at=NOW)
+    columns = ("grain", "events", "total", "greatest", "least", "unparsed")
+    assert set(UsageBucket.objects.values_list(*columns)) == {
+        ("hour", 3, 12, 7, 5, 1),
+        ("day", 1, 7, 7, 7, 0),
+        ("day", 2, 5, 5, 5, 1),
+    }
+    days = UsageBucket.objects.filter(grain="day").order_by("total")
+    assert [day.dimensions for day in days] == [{"endpoint": "b"}, {"endpoint": "a"}]
+
+
 def test_two_folders_without_guards_would_count_twice(
     calls: Meter, acme: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

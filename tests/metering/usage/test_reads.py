@@ -44,6 +44,14 @@ def test_values_10_20_30_30(
     assert usage_quantity(meter=meter, customer=acme, start=START, end=END) == value
 
 
+@pytest.mark.parametrize(("window", "value"), [("minute", 2), ("hour", 3), ("day", 4)])
+def test_a_peak_is_the_greatest_of_its_windows(acme: Customer, window: str, value: int) -> None:
+    meter = make_meter(aggregation="peak", window=window, of="count")
+    store_batch(acme, [Use(NOW + timedelta(minutes=minute)) for minute in (1, 2, 2, 70)])
+    fold_pending(at=NOW)
+    assert usage_quantity(meter=meter, customer=acme, start=START, end=END) == value
+
+
 def test_a_user_of_ten_days_is_one_user_of_the_month(acme: Customer) -> None:
     meter = make_meter(aggregation="unique_count", value_property="user", group_by=["plan"])
     uses = [Use(START + timedelta(days=day), {"user": "u", "plan": "a"}) for day in range(10)]
