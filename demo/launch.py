@@ -51,6 +51,7 @@ def demo_settings(port: int, sandbox_port: int, webhook_secret: str) -> dict[str
         "PORT": str(port),
         "BASE_URL": f"http://{LOOPBACK}:{port}",
         "BRAND_NAME": SELLER,
+        "DEFAULT_FROM_EMAIL": f"billing@{SELLER.lower()}.example",
         "STRIPE_SECRET_KEY": "sk_test_tallyport_demo",
         "STRIPE_API_BASE": f"http://{LOOPBACK}:{sandbox_port}",
         "STRIPE_WEBHOOK_SECRET": webhook_secret,
