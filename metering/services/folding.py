@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import connection, transaction
 
+from config.errors import DomainError
 from customers.models import Customer
 from metering.models import Meter, UsageBucket, UsageMember
 from metering.selectors import rollups
@@ -45,20 +46,27 @@ logger = logging.getLogger(__name__)
 def fold_pending(*, at: datetime) -> int:
     """Fold every batch accepted so far and fill new meters; return how many events were folded.
 
-    Each customer is folded in transactions of its own. What fails is logged, left for the next
-    time, and stops nothing else.
+    Each customer is folded in transactions of its own, and what fails stops nothing else: it is
+    logged, left for the next time and told at the end by a DomainError. Usage is right all the
+    same, read from the events.
     """
     folded = 0
+    failed: list[str] = []
     for customer_id, events in pending_events():
         try:
             folded += fold_customer(customer_id=customer_id, events=events)
         except Exception:
             logger.exception("The usage of customer %s was not folded.", customer_id)
+            failed.append(f"customer {customer_id}")
     for meter in Meter.objects.filter(filled_at=None):
         try:
             fill_meter(meter=meter, at=at)
         except Exception:
             logger.exception("The meter %s was not filled.", meter.key)
+            failed.append(f"meter {meter.key}")
+    if failed:
+        message = f"{folded} events were folded, but not all; the log says what failed for "
+        raise DomainError(message + ", ".join(failed) + ".", code="folding_failed")
     return folded
 
 

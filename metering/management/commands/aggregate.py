@@ -2,9 +2,10 @@
 
 from typing import Any, override
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from config.errors import DomainError
 from metering.services.folding import fold_pending
 
 
@@ -13,5 +14,8 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        folded = fold_pending(at=timezone.now())
+        try:
+            folded = fold_pending(at=timezone.now())
+        except DomainError as error:
+            raise CommandError(error.message) from error
         self.stdout.write(f"Folded {folded} events.")

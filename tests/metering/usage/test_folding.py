@@ -7,9 +7,11 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
 from django.db.models import Sum
 
+from config.errors import DomainError
 from customers.models import Customer
 from metering.models import Meter, PendingBatch, UsageBucket
 from metering.selectors.usage import usage_quantity
@@ -143,7 +145,8 @@ def test_a_customer_that_fails_stops_nobody_else(
     monkeypatch.setattr(folding, "take_batches", fail_for_acme)
     store_calls(acme, 3)
     store_calls(make_customer(), 4)
-    assert folding.fold_pending(at=NOW) == 4
+    with pytest.raises(DomainError, match=f"4 events were folded.* for customer {acme.pk}"):
+        folding.fold_pending(at=NOW)
     assert f"The usage of customer {acme.pk} was not folded." in caplog.text
     assert usage_quantity(meter=calls, customer=acme, start=NOW, end=NOW + HOUR) == 3
 
@@ -202,7 +205,8 @@ def test_a_meter_that_fails_stops_no_other(
         fill(meter=meter, at=at)
 
     monkeypatch.setattr(folding, "fill_meter", fail_for_one)
-    folding.fold_pending(at=NOW)
+    with pytest.raises(CommandError, match=r"0 events were folded.* for meter broken"):
+        call_command("aggregate")
     assert "The meter broken was not filled." in caplog.text
     assert list(Meter.objects.filter(filled_at=None)) == [broken]
-    assert Meter.objects.get(pk=good.pk).filled_at == NOW
+    assert Meter.objects.get(pk=good.pk).filled_at is not None
