@@ -18,6 +18,7 @@ from customers.tenancy import CustomerOwnedQuerySet
 
 # What an issued invoice says. Its status, payments and links go on changing; these do not.
 FROZEN_COLUMNS = (
+    "created_at",
     "customer_id",
     "subscription_id",
     "number",
@@ -113,8 +114,10 @@ class Invoice(models.Model):
             pgtrigger.Protect(
                 name="issued_content_is_frozen",
                 operation=pgtrigger.Update,
+                # Nor does it become a draft again, whose content may change.
                 condition=pgtrigger.Condition(
-                    f"OLD.status <> 'draft' AND ({OLD_CONTENT}) IS DISTINCT FROM ({NEW_CONTENT})"
+                    "OLD.status <> 'draft' AND (NEW.status = 'draft' OR "
+                    f"({OLD_CONTENT}) IS DISTINCT FROM ({NEW_CONTENT}))"
                 ),
             ),
             pgtrigger.Protect(

@@ -153,6 +153,8 @@ def test_finalizing_computes_the_draft_once_more(acme: Customer) -> None:
         "UPDATE billing_invoice SET total = 1",
         "UPDATE billing_invoice SET number = 'INV-9'",
         "UPDATE billing_invoice SET buyer = '{}'",
+        "UPDATE billing_invoice SET status = 'draft'",
+        "UPDATE billing_invoice SET created_at = '2020-01-01T00:00Z'",
         "DELETE FROM billing_invoice",
         "UPDATE billing_invoiceline SET amount = 1",
         "DELETE FROM billing_invoiceline",
