@@ -1,6 +1,8 @@
 """What the pages of usage and of events ask alike."""
 
+import re
 from datetime import date, datetime, time
+from typing import Any, override
 from zoneinfo import ZoneInfo
 
 from django import forms
@@ -9,11 +11,21 @@ from django.contrib.admin.widgets import AutocompleteSelect
 from config.admin import site
 from customers.models import Customer, Membership
 
+ID = re.compile("[0-9]{1,18}")
+
+
+class CustomerSelect(AutocompleteSelect):
+    """Shows the chosen customer; what is no id cannot be looked for, and the field refuses it."""
+
+    @override
+    def optgroups(self, name: str, value: list[str], attrs: Any = None) -> Any:
+        return super().optgroups(name, [text for text in value if ID.fullmatch(text)], attrs)
+
 
 def customer_field() -> forms.ModelChoiceField[Customer]:
     """Return a field that finds a customer by typing: there may be too many to list."""
     relation = Membership._meta.get_field("customer")
-    widget = AutocompleteSelect(relation, site, attrs={"class": "unfold-admin-autocomplete"})
+    widget = CustomerSelect(relation, site, attrs={"class": "unfold-admin-autocomplete"})
     return forms.ModelChoiceField(Customer.objects.all(), widget=widget)
 
 

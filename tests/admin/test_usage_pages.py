@@ -92,7 +92,8 @@ def test_a_broken_page_address_is_told(desk: Client, acme: Customer, calls: Mete
 
 def test_an_unknown_customer_is_told(desk: Client, calls: Meter) -> None:
     for page in (EVENTS, USAGE):
-        assert "customer" in ask(desk, page, customer=0)["form"].errors
+        for customer in (0, "acme", "9" * 5000, "a\0b"):
+            assert "customer" in ask(desk, page, customer=customer)["form"].errors
 
 
 def test_usage_is_cut_into_days_and_added_up(desk: Client, acme: Customer, calls: Meter) -> None:
