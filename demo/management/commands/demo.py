@@ -37,5 +37,10 @@ class Command(BaseCommand):
             sandbox_port=options["sandbox_port"],
             months=options["months"],
             is_serving=not options["no_serve"],
-            say=self.stdout.write,
+            say=self.say,
         )
+
+    def say(self, message: str) -> None:
+        self.stdout.write(message)
+        # At once, also into a pipe: the servers run on.
+        self.stdout.flush()
