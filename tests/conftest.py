@@ -25,6 +25,14 @@ def quick_passwords(settings: Settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+@pytest.fixture(autouse=True)
+def no_stripe_account(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No invoice of a test goes to an account that the environment of the suite names."""
+    settings.STRIPE_SECRET_KEY = ""
+    for name in ("STRIPE_SECRET_KEY", "STRIPE_API_BASE", "STRIPE_WEBHOOK_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def acme(db: None) -> Customer:
     return factories.make_customer("acme", name="Acme")
