@@ -1,6 +1,7 @@
 """What the pages of usage and of events ask alike."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime, time
 from typing import Any, override
 from zoneinfo import ZoneInfo
@@ -18,8 +19,8 @@ class CustomerSelect(AutocompleteSelect):
     """Shows the chosen customer; what is no id cannot be looked for, and the field refuses it."""
 
     @override
-    def optgroups(self, name: str, value: list[str], attrs: Any = None) -> Any:
-        return super().optgroups(name, [text for text in value if ID.fullmatch(text)], attrs)
+    def optgroups(self, name: str, value: Sequence[str], attr: Any = None) -> Any:
+        return super().optgroups(name, [text for text in value if ID.fullmatch(text)], attr)
 
 
 def customer_field() -> forms.ModelChoiceField[Customer]:
