@@ -1,5 +1,6 @@
 """Run the benchmarks: `make bench`, or `make bench ARGS="ingest quotes"` for some of them."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ def main(names: list[str]) -> int:
     if unknown:
         sys.stderr.write(f"There is no benchmark {unknown[0]!r}; try {', '.join(BENCHMARKS)}.\n")
         return 2
+    logging.getLogger("django-q").setLevel(logging.WARNING)
     databases = setup_databases(verbosity=0, interactive=False)
     try:
         for name in names or BENCHMARKS:
