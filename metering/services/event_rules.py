@@ -13,7 +13,7 @@ MOST_DIGITS = 30
 FARTHEST_AHEAD = timedelta(hours=1)
 # Even a backfill stays within these years, so that milliseconds sent as seconds are noticed.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
 INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 
 

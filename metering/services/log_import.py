@@ -165,7 +165,7 @@ def make_room(run: ImportRun, documents: Iterable[EventDocument]) -> None:
     months = {
         at.date().replace(day=1)
         for at in times
-        if at is not None and rules.EARLIEST <= at < rules.LATEST
+        if at is not None and rules.EARLIEST <= at <= rules.LATEST
     }
     if not months <= run.months:
         make_partitions(months=months - run.months)

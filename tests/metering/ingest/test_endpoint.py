@@ -114,7 +114,7 @@ def test_events_too_old_or_too_far_ahead_need_a_backfill(
     assert counts(post(operator, event("b", timestamp=at), f"{URL}?backfill=true").json())[0] == 1
 
 
-@pytest.mark.parametrize("at", ["1969-12-31T23:59:59Z", "2200-01-01T00:00:01Z"])
+@pytest.mark.parametrize("at", ["1969-12-31T23:59:59Z", "2200-01-01T00:00:00Z"])
 def test_a_backfill_has_bounds_too(operator: APIClient, acme: Customer, at: str) -> None:
     answer = post(operator, event("a", timestamp=at), f"{URL}?backfill=true").json()
     assert answer["errors"][0]["code"] == "timestamp_out_of_range"
