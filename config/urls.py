@@ -7,6 +7,10 @@ from drf_spectacular.views import SpectacularAPIView
 from billing.webhooks import stripe_webhook
 from config.api_docs import ApiDocsView
 
+handler400 = "config.error_pages.bad_request"
+handler404 = "config.error_pages.page_not_found"
+handler500 = "config.error_pages.server_error"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("billing.portal.urls")),
     path("accounts/", include("allauth.urls")),
