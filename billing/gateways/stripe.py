@@ -402,7 +402,14 @@ def verified_webhook(
     try:
         document = json.loads(body)
         return webhook_message(document)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise WebhookRefusedError("The body is signed but is no event of Stripe's.") from error
 
 

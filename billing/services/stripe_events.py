@@ -8,9 +8,9 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import DataError, transaction
 
-from billing.gateways.errors import GoneError, StripeGatewayError
+from billing.gateways.errors import GoneError, StripeGatewayError, WebhookRefusedError
 from billing.gateways.stripe import API_VERSION, StripeGateway, verified_webhook
 from billing.gateways.values import InvoiceState, WebhookMessage
 from billing.models import Invoice, StripeEvent, StripePush
@@ -65,7 +65,10 @@ def receive_stripe_event(
     Raises WebhookRefusedError for a body that none of `secrets` signed around `at`.
     """
     message = verified_webhook(body, signature, secrets, at=at)
-    StripeEvent.objects.bulk_create([stored(message, at)], ignore_conflicts=True)
+    try:
+        StripeEvent.objects.bulk_create([stored(message, at)], ignore_conflicts=True)
+    except (DataError, ValueError) as error:
+        raise WebhookRefusedError("The body is signed but cannot be stored.") from error
     event = StripeEvent.objects.get(event_id=message.event_id)
     if event.handled_at is None:
         enqueue_on_commit("billing.tasks.handle_stripe_event", event.pk)
@@ -79,7 +82,7 @@ def stored(message: WebhookMessage, at: datetime) -> StripeEvent:
             API_VERSION,
         )
     return StripeEvent(
-        event_id=message.event_id[:255],
+        event_id=message.event_id,
         account=message.account[:100],
         livemode=message.livemode,
         api_version=message.api_version[:50],

@@ -1,6 +1,6 @@
 """Customers and API keys as JSON. What is allowed is decided in `customers.services`."""
 
-from typing import Any
+from typing import Any, override
 
 from rest_framework import serializers
 
@@ -10,6 +10,14 @@ from customers.principals import Scope
 
 
 class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]):
+    tax_rates = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        write_only=True,
+        max_length=0,
+        error_messages={"max_length": "There are no tax rates to name: write [] or leave it out."},
+    )
+
     class Meta:
         model = Customer
         fields = [
@@ -25,10 +33,16 @@ class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]
             "state",
             "postal_code",
             "country",
+            "tax_rates",
             "created_at",
         ]
         # The service checks the key: a taken one is a conflict, not a malformed field.
         extra_kwargs: dict[str, dict[str, Any]] = {"key": {"validators": []}}
+
+    @override
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs.pop("tax_rates", None)
+        return attrs
 
 
 class ApiKeySerializer(StrictSerializer, serializers.ModelSerializer[ApiKey]):
