@@ -4,10 +4,11 @@ from importlib import import_module
 from typing import override
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.contrib.admin.apps import AdminConfig
 from django.core.checks import register
 
-from config import checks
+from config import checks, error_reporting
 
 
 class KernelConfig(AppConfig):
@@ -16,6 +17,7 @@ class KernelConfig(AppConfig):
 
     @override
     def ready(self) -> None:
+        error_reporting.start(settings.SENTRY_DSN)
         register(checks.check_clock)
         register(checks.check_webhooks)
         register(checks.check_mail, deploy=True)

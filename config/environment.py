@@ -123,6 +123,20 @@ def image_address(name: str) -> str:
     return read(name, parse, "", expected=expected)
 
 
+def error_tracker(name: str) -> str:
+    """Return the DSN of a Sentry project; it is never repeated, since it lets anybody report."""
+    value = text(name)
+    parts = urlsplit(value)
+    is_dsn = parts.username and parts.hostname and parts.path.strip("/").isdecimal()
+    if value and not (parts.scheme in {"http", "https"} and is_dsn):
+        message = (
+            f"{name} is set, but it must be the DSN of a Sentry project, such as "
+            "https://key@sentry.example.com/1."
+        )
+        raise ImproperlyConfigured(message)
+    return value
+
+
 def email_address(name: str, default: str) -> str:
     def parse(value: str) -> str:
         try:

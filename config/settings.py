@@ -251,4 +251,6 @@ UNFOLD = theme(
     stripe_key=STRIPE_SECRET_KEY,
 )
 
+SENTRY_DSN = environment.error_tracker("SENTRY_DSN")
+
 SILENCED_SYSTEM_CHECKS: list[str] = []

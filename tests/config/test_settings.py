@@ -51,6 +51,8 @@ WRONG = [
     ({"STRIPE_ENVIRONMENT": "two words"}, "must be up to 80 letters"),
     ({"INVOICE_PREFIX": "2026-"}, "must be 1 to 20 letters, digits or hyphens that begin"),
     ({"BRAND_COLOR": "teal"}, "must be a colour such as #2563eb"),
+    ({"SENTRY_DSN": "https://sentry.example.com/1"}, "must be the DSN of a Sentry project"),
+    ({"SENTRY_DSN": "https://key@sentry.example.com"}, "must be the DSN of a Sentry project"),
     ({"BRAND_LOGO": "/logo.png"}, "must be the https:// address of an image"),
 ]
 
@@ -85,6 +87,7 @@ def test_a_wrong_value_stops_the_start(
         ("STRIPE_SECRET_KEY", "hunter2"),
         ("STRIPE_WEBHOOK_SECRET", "hunter2"),
         ("SECRET_KEY", "hunter2"),
+        ("SENTRY_DSN", "https://hunter2@sentry.example.com"),
     ],
 )
 def test_a_wrong_secret_is_not_repeated(load: Load, name: str, value: str) -> None:
