@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from billing.admin import words
-from billing.admin.stripe import queue_push
+from billing.admin.stripe import push_queued
 from billing.models import Invoice, InvoiceLine, NumberSeries, Payment, StripePush
 from billing.selectors.subscriptions import invoiced_period
 from billing.services.invoicing import draft_invoice, finalize_invoice, void_invoice
@@ -206,7 +206,7 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
         offered=lambda invoice: is_to_push(invoice),
     )
     def push(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> str:
-        return queue_push(invoice)
+        return push_queued(invoice)
 
     @detail_action(
         "Void",

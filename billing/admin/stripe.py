@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, override
 
-from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -12,6 +11,7 @@ from django.utils.html import format_html
 from billing.admin import words
 from billing.models import Invoice, StripeCustomer, StripeEvent, StripePush, StripePushStep
 from billing.selectors.attention import pushes_needing_attention
+from billing.services.invoicing import queue_push
 from config.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
@@ -25,7 +25,6 @@ from config.admin import (
     link_to,
     register,
 )
-from config.errors import DomainError
 from config.queue import enqueue_on_commit
 
 
@@ -67,11 +66,9 @@ class StepInline(ReadOnlyInline[StripePushStep, StripePush]):
     tab = False
 
 
-def queue_push(invoice: Invoice) -> str:
+def push_queued(invoice: Invoice) -> str:
     """Queue the push of an invoice and return the sentence that says so."""
-    if not settings.STRIPE_SECRET_KEY:
-        raise DomainError("STRIPE_SECRET_KEY is not set, so nothing can be pushed to Stripe.")
-    enqueue_on_commit("billing.tasks.push_invoice", invoice.pk)
+    queue_push(invoice=invoice)
     return f"The push of {invoice} is queued."
 
 
@@ -144,7 +141,7 @@ class StripePushAdmin(ReadOnlyAdmin[StripePush]):
         offered=lambda push: push.status != StripePush.Status.COMPLETED,
     )
     def push(self, request: HttpRequest, push: StripePush, values: dict[str, Any]) -> str:
-        return queue_push(push.invoice)
+        return push_queued(push.invoice)
 
     @display(description="Invoice")
     def invoice_link(self, push: StripePush) -> str:
