@@ -18,22 +18,13 @@ from config.admin import (
     register,
 )
 from metering.models import LogImport, LogImportLine
+from metering.models.imports import COUNTS
 
 STATUS_TONES: dict[str, Tone] = {
     LogImport.Status.RUNNING: "info",
     LogImport.Status.COMPLETED: "success",
     LogImport.Status.FAILED: "danger",
 }
-COUNTS = (
-    "lines",
-    "accepted",
-    "duplicate",
-    "conflict",
-    "rejected",
-    "ignored",
-    "unmapped",
-    "unparsed",
-)
 
 
 @register(LogImport)

@@ -7,6 +7,18 @@ from typing import override
 from django.db import models
 from django.utils import timezone
 
+# What can become of a line, each counted in a field of LogImport; the first counts them all.
+COUNTS = (
+    "lines",
+    "accepted",
+    "duplicate",
+    "conflict",
+    "rejected",
+    "ignored",
+    "unmapped",
+    "unparsed",
+)
+
 
 class LogImport(models.Model):
     """One run over a log file, with what became of each of its lines."""

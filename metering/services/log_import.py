@@ -14,6 +14,7 @@ from django.db import DatabaseError, transaction
 from config.errors import InvalidInputError
 from customers.principals import Principal
 from metering.models import IngestBatch, LogImport, LogImportLine
+from metering.models.imports import COUNTS
 from metering.selectors.customers import ids_by_key
 from metering.services import event_rules as rules
 from metering.services.decoding import EventDocument
@@ -28,16 +29,6 @@ BATCH_LINES = 5_000
 LONGEST_KEPT_LINE = 2_000
 MOST_EXAMPLES = 5
 EVERYBODY = Principal(customer_ids=None)
-COUNTS = (
-    "lines",
-    "accepted",
-    "duplicate",
-    "conflict",
-    "rejected",
-    "ignored",
-    "unmapped",
-    "unparsed",
-)
 
 
 @dataclass(slots=True)

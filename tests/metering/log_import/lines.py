@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from metering.models import Event
-from metering.services.log_import import COUNTS, ImportRun, import_log
+from metering.models.imports import COUNTS
+from metering.services.log_import import ImportRun, import_log
 from tests.factories import NOW
 
 COMBINED = ' "https://example.com/" "Mozilla/5.0 (X11)"'
