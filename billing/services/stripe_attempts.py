@@ -16,8 +16,15 @@ from billing.models import StripeCustomer, StripePushStep
 
 KEY_LIFE = timedelta(hours=23)
 MAX_FAILURES = 3
+# What waits for Stripe is tried again after this long, and then hourly.
+RETRY_MINUTES = (1, 5, 15, 60)
 
 type Attempted = StripePushStep | StripeCustomer
+
+
+def retry_delay(attempts: int) -> timedelta:
+    """Return how long to wait after this many attempts that came to nothing."""
+    return timedelta(minutes=RETRY_MINUTES[min(attempts, len(RETRY_MINUTES) - 1)])
 
 
 def commit(row: models.Model, *fields: str) -> None:

@@ -6,7 +6,7 @@ people to read, and what it is about is fetched anew and applied.
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import DataError, transaction
 
@@ -16,6 +16,7 @@ from billing.gateways.values import InvoiceState, WebhookMessage
 from billing.models import Invoice, StripeEvent, StripePush
 from billing.selectors.stripe import events_to_handle, push_of
 from billing.services.payments import follow_stripe
+from billing.services.stripe_attempts import retry_delay
 from config.queue import enqueue_on_commit
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,6 @@ SUBSCRIBED_EVENTS = (
     "charge.dispute.created",
     "charge.dispute.closed",
 )
-RETRY_MINUTES = (1, 5, 15, 60)
 # An invoice that is ours by its metadata, but whose id is not stored yet, is waited for.
 MAX_WAITS = 5
 MAX_TYPE_LENGTH = 100
@@ -121,9 +121,8 @@ def handle_waiting_events(*, gateway: StripeGateway | None, at: datetime) -> int
 
 
 def wait(event: StripeEvent, reason: str, at: datetime) -> None:
-    minutes = RETRY_MINUTES[min(event.attempts, len(RETRY_MINUTES) - 1)]
+    event.outcome, event.retry_at = reason, at + retry_delay(event.attempts)
     event.attempts += 1
-    event.outcome, event.retry_at = reason, at + timedelta(minutes=minutes)
     event.save(update_fields=["attempts", "outcome", "retry_at"])
 
 

@@ -28,7 +28,7 @@ from billing.selectors.locks import only_one
 from billing.selectors.stripe import invoices_to_push, pushes_to_retry
 from billing.services import stripe_steps
 from billing.services.payments import apply_stripe_state, follow_stripe
-from billing.services.stripe_attempts import commit
+from billing.services.stripe_attempts import commit, retry_delay
 from billing.services.stripe_lines import line_chunks
 from billing.services.stripe_steps import NeedsAttentionError, PushJob
 from config.errors import DomainError
@@ -37,8 +37,7 @@ logger = logging.getLogger(__name__)
 
 PUSH_LOCKS = 1 << 56
 NOT_CONFIGURED = "STRIPE_SECRET_KEY is not set, so no invoice was pushed to Stripe."
-# After this long a stopped push is tried again, then hourly; a little later by chance.
-RETRY_MINUTES = (1, 5, 15, 60)
+# Pushes that stopped together are not tried again in the same second.
 RETRY_JITTER_SECONDS = 20
 FINISHED = (
     "status",
@@ -263,10 +262,9 @@ def finish(push: StripePush, at: datetime) -> None:
 
 def stop(push: StripePush, at: datetime, error: str, request_id: str = "") -> None:
     """Leave a push for a later attempt."""
-    minutes = RETRY_MINUTES[min(push.attempts, len(RETRY_MINUTES) - 1)]
-    jitter = random.randint(0, RETRY_JITTER_SECONDS)  # noqa: S311
+    jitter = timedelta(seconds=random.randint(0, RETRY_JITTER_SECONDS))  # noqa: S311
     push.status = StripePush.Status.PENDING
-    push.retry_at = at + timedelta(minutes=minutes, seconds=jitter)
+    push.retry_at = at + retry_delay(push.attempts) + jitter
     push.attempts += 1
     push.attention, push.last_error, push.request_id = "", error, request_id
     commit(push, "status", "retry_at", "attempts", "attention", "last_error", "request_id")
