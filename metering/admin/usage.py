@@ -16,6 +16,7 @@ from config.errors import DomainError
 from customers.models import Customer
 from metering.admin.fields import customer_field, midnight
 from metering.models import Meter
+from metering.numbers import plain
 from metering.selectors.usage import UsageRow, usage
 from metering.windows import WINDOWS
 
@@ -115,8 +116,8 @@ def label_of(row: UsageRow, window: str, zone: ZoneInfo) -> str:
 
 
 def shown(value: Decimal) -> str:
-    """Write a quantity in groups of thousands, with the places it has."""
-    return format(value.normalize() + 0, ",f")
+    """Write a quantity in groups of thousands, with every digit it has."""
+    return format(Decimal(plain(value)), ",f")
 
 
 add_page(

@@ -1,6 +1,7 @@
 """The pages over events and roll-ups, which Django's admin has no lists for."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from customers.models import Customer
+from metering.admin.usage import shown
 from metering.models import Meter
 from metering.services.folding import fold_pending
 from tests.factories import make_customer, make_meter
@@ -139,3 +141,18 @@ def test_the_customer_page_leads_to_both(desk: Client, acme: Customer, calls: Me
 
     assert f'href="{USAGE}?customer={acme.pk}"' in page
     assert f'href="{EVENTS}?customer={acme.pk}"' in page
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (
+            "1234567890123456789012345678901234.50",
+            "1,234,567,890,123,456,789,012,345,678,901,234.5",
+        ),
+        ("1E+3", "1,000"),
+        ("0.00", "0"),
+    ],
+)
+def test_a_quantity_is_written_with_every_digit(value: str, text: str) -> None:
+    assert shown(Decimal(value)) == text
