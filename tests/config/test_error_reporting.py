@@ -4,10 +4,11 @@ import gzip
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import override
 
+import brotli
 import pytest
 
 from tests.config.conftest import ROOT
@@ -26,13 +27,20 @@ sentry_sdk.flush(5)
 """
 
 
+# What the client packs with depends on what is installed.
+UNPACK: dict[str | None, Callable[[bytes], bytes]] = {
+    None: bytes,
+    "gzip": gzip.decompress,
+    "br": brotli.decompress,
+}
+
+
 class Tracker(BaseHTTPRequestHandler):
     reports: list[bytes]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        is_packed = self.headers.get("Content-Encoding") == "gzip"
-        self.reports.append(gzip.decompress(body) if is_packed else body)
+        self.reports.append(UNPACK[self.headers.get("Content-Encoding")](body))
         self.send_response(200)
         self.end_headers()
 
