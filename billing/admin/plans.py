@@ -15,7 +15,7 @@ from django.utils.html import format_html
 
 from billing.admin import words
 from billing.models import Plan, PlanVersion
-from billing.services import catalog
+from billing.services import catalog, versions
 from config.admin import (
     ReadOnlyAdmin,
     ReadOnlyInline,
@@ -57,7 +57,7 @@ class PricesField(forms.JSONField):
         return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
 
 
-TERMS = forms.fields_for_model(PlanVersion, catalog.VERSION_FIELDS)
+TERMS = forms.fields_for_model(PlanVersion, versions.VERSION_FIELDS)
 
 
 class PlanForm(forms.ModelForm[Plan]):
@@ -83,7 +83,7 @@ class PlanForm(forms.ModelForm[Plan]):
         if version is None:
             self.initial.setdefault("prices", json.loads(EXAMPLE_PRICES))
         else:
-            terms = {name: getattr(version, name) for name in catalog.VERSION_FIELDS}
+            terms = {name: getattr(version, name) for name in versions.VERSION_FIELDS}
             self.initial.update(terms)
             self.initial["prices"] = [price.document for price in version.prices.all()]
         for name in self.declared_fields.keys() & self.fields.keys():

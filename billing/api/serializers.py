@@ -37,6 +37,9 @@ class PlanSerializer(serializers.ModelSerializer[PlanVersion]):
     key = serializers.CharField(source="plan.key", max_length=100)
     name = serializers.CharField(source="plan.name", max_length=200)
     version = serializers.IntegerField(source="number", read_only=True)
+    invoice_threshold = ExactField(allow_null=True)
+    minimum_amount = ExactField(allow_null=True)
+    customer = serializers.CharField(source="customer.key", default=None, allow_null=True)
     prices = serializers.SerializerMethodField()
 
     class Meta:
@@ -48,8 +51,13 @@ class PlanSerializer(serializers.ModelSerializer[PlanVersion]):
             "currency",
             "interval",
             "interval_count",
+            "is_addon",
+            "trial_days",
             "grace_hours",
             "payment_days",
+            "invoice_threshold",
+            "minimum_amount",
+            "customer",
             "prices",
             "published_at",
         ]
@@ -69,10 +77,14 @@ class NewPlanSerializer(StrictSerializer):
     interval_count = serializers.IntegerField(required=False)
     grace_hours = serializers.IntegerField(required=False)
     payment_days = serializers.IntegerField(required=False)
-    prices = serializers.ListField(child=serializers.JSONField(), allow_empty=False)
+    is_addon = serializers.BooleanField(required=False)
     trial_days = serializers.IntegerField(required=False)
     invoice_threshold = serializers.CharField(required=False, allow_null=True)
     minimum_amount = serializers.CharField(required=False, allow_null=True)
+    customer = serializers.SlugRelatedField(
+        slug_field="key", queryset=Customer.objects.all(), required=False, allow_null=True
+    )
+    prices = serializers.ListField(child=serializers.JSONField(), allow_empty=False)
 
 
 class SubscriptionSerializer(StrictSerializer, serializers.ModelSerializer[Subscription]):

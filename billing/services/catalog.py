@@ -1,24 +1,23 @@
-"""Verbs on plans: a price list is written once, published, and then replaced, never changed."""
+"""Verbs on plans: a price list is drafted, published, and then replaced, never changed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
-from billing.models import Plan, PlanVersion, Price
-from billing.rating.prices import Price as RatedPrice
-from billing.rating.prices import parse_prices
-from billing.services.quotes import invalid_input_for_price_errors
-from billing.services.terms import check_neutral
+from billing.models import Plan, PlanVersion
+from billing.selectors.catalog import sold_version
+from billing.services.versions import (
+    AMOUNT_FIELDS,
+    documents_of,
+    freeze_version,
+    next_number,
+    terms_of,
+    write_version,
+)
 from config.errors import DomainError, InvalidInputError
 from config.validation import validate
-from metering.models import Meter
-
-# What a version says besides its prices.
-VERSION_FIELDS = ("currency", "interval", "interval_count", "grace_hours", "payment_days")
-# Terms that a plan may name as long as they ask for nothing.
-NEUTRAL_TERMS = {"trial_days": 0, "invoice_threshold": None, "minimum_amount": None}
 
 
 @transaction.atomic
@@ -27,102 +26,137 @@ def create_plan(
 ) -> PlanVersion:
     """Create a plan and publish its version 1.
 
-    `prices` are price documents; `terms` are the fields of PlanVersion, and those of NEUTRAL_TERMS
-    at their neutral values. Raises InvalidInputError naming the first wrong field, DomainError
-    `already_exists` for a taken key.
+    `prices` are price documents; `terms` are of `services.versions.VERSION_FIELDS`. Raises
+    InvalidInputError naming the first wrong field, DomainError `already_exists` for a taken key.
     """
+    return freeze_version(draft_plan(key=key, name=name, prices=prices, **terms), at)
+
+
+@transaction.atomic
+def draft_plan(*, key: str, name: str, prices: Sequence[object] = (), **terms: Any) -> PlanVersion:
+    """Create a plan whose version 1 is a draft; nobody can subscribe to it yet."""
     plan = Plan(key=key, name=name)
     validate(plan)
     plan.save()
-    return publish_version(PlanVersion(plan=plan, number=1), prices, terms, at)
+    return write_version(PlanVersion(plan=plan, number=1), prices, terms)
 
 
 @transaction.atomic
 def publish_new_version(*, plan: Plan, at: datetime, **changes: Any) -> PlanVersion:
-    """Publish the plan's next version: the current one with `changes`.
+    """Publish the plan's next version: the one that is sold now, with `changes`.
 
-    `changes` are the arguments of `create_plan` without the key. Subscriptions stay on the version
-    they have; new ones get this. Raises as `create_plan` does, and InvalidInputError for no change.
+    `changes` are the arguments of `create_plan` without the key. With a `currency` or a `customer`
+    among them, the next version is the next in that currency, or of that customer; what is sold in
+    other currencies, or to others, stays. Subscriptions stay on the version they have. Raises as
+    `create_plan` does, and InvalidInputError for no change.
+    """
+    return freeze_version(draft_version(plan=plan, **changes), at)
+
+
+@transaction.atomic
+def draft_version(*, plan: Plan, **changes: Any) -> PlanVersion:
+    """Begin the plan's next version as a draft; the arguments are those of `publish_new_version`.
+
+    A new `name` of the plan is in force at once: names have no versions.
     """
     if not changes:
         raise InvalidInputError("Name at least one field to change.")
+    plan = lock_plan(plan, changes)
+    current = version_to_follow(plan, changes)
+    check_amounts_are_written_anew(current, changes)
+    prices = changes.pop("prices", documents_of(current))
+    draft = PlanVersion(plan=plan, number=next_number(plan.pk))
+    return write_version(draft, prices, terms_of(current) | changes)
+
+
+@transaction.atomic
+def change_draft(*, version: PlanVersion, **changes: Any) -> PlanVersion:
+    """Change a draft. Raises DomainError for a published version, which never changes."""
+    plan = lock_plan(version.plan, changes)
+    draft = locked_draft(plan, version)
+    prices = changes.pop("prices", documents_of(draft))
+    return write_version(draft, prices, terms_of(draft) | changes)
+
+
+@transaction.atomic
+def publish_draft(*, version: PlanVersion, at: datetime) -> PlanVersion:
+    """Publish a draft as it is: new subscriptions get it from now on.
+
+    Raises DomainError for a published version, InvalidInputError naming what is missing or wrong.
+    """
+    plan = lock_plan(version.plan, {})
+    draft = locked_draft(plan, version)
+    # The draft may be older than the rules, or than the newest version of a meter.
+    write_version(draft, documents_of(draft), terms_of(draft))
+    return freeze_version(draft, at)
+
+
+@transaction.atomic
+def drop_draft(*, version: PlanVersion) -> None:
+    """Delete a draft. Raises DomainError for a published version."""
+    plan = lock_plan(version.plan, {})
+    locked_draft(plan, version).delete()
+
+
+def lock_plan(plan: Plan, changes: dict[str, Any]) -> Plan:
+    """Return the plan locked, with the key and name of `changes` taken out of them and applied.
+
+    Two people may publish at once: the second gets the number after the first.
+    """
     if changes.pop("key", plan.key) != plan.key:
         raise InvalidInputError("A plan's key never changes; leave it out.", field="key")
-    # Two people may publish at once: the second gets the number after the first.
     plan = Plan.objects.select_for_update().get(pk=plan.pk)
-    current = plan.current_version()
+    name = changes.pop("name", plan.name)
+    if name != plan.name:
+        plan.name = name
+        validate(plan)
+        plan.save(update_fields=["name"])
+    return plan
+
+
+def version_to_follow(plan: Plan, changes: dict[str, Any]) -> PlanVersion:
+    """Return the published version that the next one is made from.
+
+    That is what a named customer would get today, else what is sold in a named currency, else the
+    newest for everybody, else the newest of all. Raises DomainError when nothing was published yet.
+    """
+    customer = changes.get("customer")
+    if customer is not None:
+        changes.setdefault("currency", customer.currency)
+    own = None if customer is None else sold_version(plan, customer)
+    current = own or plan.current_version(changes.get("currency")) or plan.current_version()
+    current = current or plan.versions.published().order_by("-number").first()
     if current is None:
-        raise DomainError(f"{plan} has no published version to start from.", code="not_published")
-    plan.name = changes.pop("name", plan.name)
-    validate(plan)
-    plan.save(update_fields=["name"])
-    kept = [price.document for price in current.prices.all()]
-    prices = changes.pop("prices", kept)
-    terms = {name: getattr(current, name) for name in VERSION_FIELDS} | changes
-    return publish_version(PlanVersion(plan=plan, number=current.number + 1), prices, terms, at)
-
-
-def publish_version(
-    version: PlanVersion, documents: Sequence[object], terms: Mapping[str, Any], at: datetime
-) -> PlanVersion:
-    """Write a version with its prices and publish it; from then on the database refuses changes."""
-    check_neutral(terms, NEUTRAL_TERMS)
-    for name in VERSION_FIELDS:
-        if name in terms:
-            setattr(version, name, terms[name])
-    validate(version)
-    prices = parsed_prices(documents)
-    meters = known_meters(prices)
-    version.save()
-    Price.objects.bulk_create(
-        Price(
-            version=version,
-            position=position,
-            key=price.key,
-            name=price.name,
-            meter=meters.get(price.meter or ""),
-            document=price.as_document(),
+        raise DomainError(
+            f"{plan} has no published version to start from: publish its draft.",
+            code="not_published",
         )
-        for position, price in enumerate(prices)
-    )
-    version.published_at = at
-    version.save(update_fields=["published_at"])
-    return version
+    return current
 
 
-def parsed_prices(documents: Sequence[object]) -> tuple[RatedPrice, ...]:
-    """Read a complete price list; raises InvalidInputError naming the first wrong field."""
-    if not documents:
-        raise InvalidInputError("A plan needs at least one price.", field="prices")
-    with invalid_input_for_price_errors():
-        prices = parse_prices(documents)
-    for index, price in enumerate(prices):
-        check_billable(price, f"prices.{index}")
-    return prices
-
-
-def check_billable(price: RatedPrice, path: str) -> None:
-    """Refuse what can be quoted but not invoiced."""
-    if price.timing == "advance":
-        raise InvalidInputError(
-            'Fees are invoiced at the end of their period: write "arrears".', field=f"{path}.timing"
-        )
-    if price.meter is None and price.model.takes_usage:
-        raise InvalidInputError(
-            f"A {price.model.key} price counts units: name the meter that counts them.",
-            field=f"{path}.meter",
-        )
-
-
-def known_meters(prices: Iterable[RatedPrice]) -> dict[str, Meter]:
-    """Return the meters of a price list by key; raises InvalidInputError for one not there."""
-    prices = list(prices)
-    keys = {price.meter for price in prices if price.meter is not None}
-    meters = {meter.key: meter for meter in Meter.objects.filter(key__in=keys)}
-    for index, price in enumerate(prices):
-        if price.meter is not None and price.meter not in meters:
+def check_amounts_are_written_anew(current: PlanVersion, changes: dict[str, Any]) -> None:
+    """Refuse to take amounts of one currency for amounts of another."""
+    currency = changes.get("currency", current.currency)
+    if currency == current.currency:
+        return
+    amounts = [name for name in AMOUNT_FIELDS if getattr(current, name) is not None]
+    for name in ("prices", *amounts):
+        if name not in changes:
             raise InvalidInputError(
-                f"There is no meter {price.meter!r}: create it first.",
-                field=f"prices.{index}.meter",
+                f"{current.plan} has no version in {currency} yet: write its {name} "
+                f"in {currency}, too.",
+                field=name,
             )
-    return meters
+
+
+def locked_draft(plan: Plan, version: PlanVersion) -> PlanVersion:
+    """Return a version as it is now, under its locked plan; raises DomainError unless a draft."""
+    current = plan.versions.filter(pk=version.pk).first()
+    if current is None:
+        raise DomainError("This draft was deleted meanwhile.", code="deleted")
+    if not current.is_draft:
+        raise DomainError(
+            f"{current} is published and never changes: make the next version.",
+            code="already_published",
+        )
+    return current

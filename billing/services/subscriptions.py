@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from billing.models import Invoice, Plan, PlanVersion, Subscription
+from billing.selectors.catalog import sold_version
 from billing.selectors.subscriptions import calendar_period
 from billing.services.invoicing import lock_subscription, redraft
 from billing.services.terms import check_neutral
@@ -23,11 +24,12 @@ NEUTRAL_TERMS = {"anchor": "calendar", "quantities": {}, "coupons": []}
 def create_subscription(
     *, customer: Customer, plan: Plan, start_at: datetime, **terms: object
 ) -> Subscription:
-    """Subscribe a customer to the plan's current version from `start_at` on.
+    """Subscribe a customer from `start_at` on to the version of a plan that is sold to it.
 
     `terms` are those of NEUTRAL_TERMS at their neutral values. Raises DomainError for a plan
-    without a published version and for a plan the customer already has at that time, and
-    InvalidInputError for a plan in another currency and for a start before EARLIEST_START.
+    without a published version for this customer, for a plan it already has at that time and for
+    an add-on without a base plan, and InvalidInputError for a plan in another currency and for a
+    start before EARLIEST_START.
     """
     check_neutral(terms, NEUTRAL_TERMS)
     if start_at < EARLIEST_START:
@@ -36,17 +38,38 @@ def create_subscription(
         )
     # Two requests may subscribe the customer at once.
     customer = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
-    version = plan.current_version()
-    if version is None:
-        raise DomainError(f"{plan} has no published version yet.", code="not_published")
-    if version.currency != customer.currency:
-        raise InvalidInputError(
-            f"{plan} is priced in {version.currency}, but {customer} pays in {customer.currency}: "
-            "choose a plan in the customer's currency.",
-            field="plan",
-        )
+    version = version_for(customer, plan)
     check_not_subscribed(customer, version, start_at)
+    check_base_plan(customer, version, start_at)
     return Subscription.objects.create(customer=customer, plan_version=version, start_at=start_at)
+
+
+def version_for(customer: Customer, plan: Plan) -> PlanVersion:
+    """Return the version of a plan that a customer gets; raises as `create_subscription` does."""
+    version = sold_version(plan, customer)
+    if version is not None:
+        return version
+    other = plan.current_version()
+    if other is None:
+        raise DomainError(
+            f"{plan} has no published version that {customer} may have.", code="not_published"
+        )
+    raise InvalidInputError(
+        f"{plan} is priced in {other.currency}, but {customer} pays in {customer.currency}: "
+        "choose a plan in the customer's currency.",
+        field="plan",
+    )
+
+
+def check_base_plan(customer: Customer, version: PlanVersion, start_at: datetime) -> None:
+    """Refuse an add-on to nothing: it is sold beside a plan that is no add-on."""
+    base = Subscription.objects.filter(customer=customer, plan_version__is_addon=False)
+    if version.is_addon and not base.active(start_at).exists():
+        raise DomainError(
+            f"{version.plan} is an add-on, and {customer} has no plan at that time to add it to: "
+            "subscribe it to a base plan first.",
+            code="no_base_plan",
+        )
 
 
 def check_not_subscribed(customer: Customer, version: PlanVersion, start_at: datetime) -> None:
