@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 
@@ -36,20 +37,20 @@ class CustomerRequest(PersonRequest):
 
 
 def person_page(
-    view: Callable[Concatenate[PersonRequest, ...], HttpResponse],
-) -> Callable[..., HttpResponse]:
+    view: Callable[Concatenate[PersonRequest, ...], HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
     """Open a page to anybody who is logged in; nothing of it is kept by any cache."""
 
     @wraps(view)
-    def page(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+    def page(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         return view(cast("PersonRequest", request), **kwargs)
 
     return never_cache(login_required(page))
 
 
 def customer_page(
-    view: Callable[Concatenate[CustomerRequest, ...], HttpResponse],
-) -> Callable[..., HttpResponse]:
+    view: Callable[Concatenate[CustomerRequest, ...], HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
     """Open a page to the customer's members, and to staff for reading.
 
     Strangers get 404, as if the customer did not exist. Methods that write need a membership
@@ -57,7 +58,7 @@ def customer_page(
     """
 
     @wraps(view)
-    def page(request: PersonRequest, customer_key: str, **kwargs: Any) -> HttpResponse:
+    def page(request: PersonRequest, customer_key: str, **kwargs: Any) -> HttpResponseBase:
         admitted = admit(request, customer_key)
         if request.method not in READ_METHODS and not may_write(admitted.membership):
             raise PermissionDenied(refusal(admitted.membership))

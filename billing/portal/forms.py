@@ -80,7 +80,8 @@ class UsageForm(forms.Form):
     """The filters of the usage explorer; what the address leaves out has a default.
 
     An unknown meter reads as the first one, and a property that the meter is not grouped by as no
-    grouping, so that changing the meter keeps the other filters.
+    grouping, so that changing the meter keeps the other filters. A page shows only so many days,
+    a file any number.
     """
 
     meter = forms.ChoiceField()
@@ -92,7 +93,15 @@ class UsageForm(forms.Form):
     end = forms.DateField(label="To", widget=DateInput)
     only = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, asked: Mapping[str, str], *, meters: Mapping[str, Meter], today: date):
+    def __init__(
+        self,
+        asked: Mapping[str, str],
+        *,
+        meters: Mapping[str, Meter],
+        today: date,
+        is_file: bool = False,
+    ):
+        self.is_file = is_file
         self.chosen = meters.get(asked.get("meter", "")) or next(iter(meters.values()))
         self.today = today
         defaults = {"window": "day", "start": str(today - DAYS_SHOWN), "end": str(today)}
@@ -128,7 +137,7 @@ class UsageForm(forms.Form):
         most = MOST_DAYS[asked["window"]]
         if asked["start"] > asked["end"]:
             self.add_error("start", "Choose a day that is not after the last one, nor after today.")
-        elif (asked["end"] - asked["start"]).days >= most:
+        elif not self.is_file and (asked["end"] - asked["start"]).days >= most:
             message = f"Shown by {asked['window']}, at most {most} days fit. Choose a later day."
             self.add_error("start", message)
         return asked

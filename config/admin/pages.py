@@ -65,8 +65,8 @@ class TallyportAdminSite(UnfoldAdminSite):
 class Page:
     """A page of the admin that is no model's list or form.
 
-    `content` returns the template's variables for a request; staff without `permission` are
-    refused.
+    `content` returns the template's variables for a request, or an answer of its own, such as a
+    file; staff without `permission` are refused.
     """
 
     route: str
@@ -74,12 +74,15 @@ class Page:
     title: str
     template: str
     permission: str
-    content: Callable[[HttpRequest], dict[str, Any]]
+    content: Callable[[HttpRequest], dict[str, Any] | HttpResponseBase]
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.user.has_perm(self.permission):
             raise PermissionDenied
-        context = {**site.each_context(request), "title": self.title, **self.content(request)}
+        content = self.content(request)
+        if isinstance(content, HttpResponseBase):
+            return content
+        context = {**site.each_context(request), "title": self.title, **content}
         return TemplateResponse(request, self.template, context)
 
 

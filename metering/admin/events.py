@@ -9,13 +9,16 @@ from typing import Any
 from django import forms
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from config.admin import Page, StyledForm, add_page, add_refusal
+from config.csv_files import csv_response, inert_cells
 from config.errors import DomainError
 from customers.models import Customer
 from metering.admin.fields import customer_field, midnight
 from metering.models import Event, Meter
 from metering.selectors.events import EventFilters, EventsPage, events_page
+from metering.selectors.exports import EVENT_HEADER, event_cells, events_export
 
 ONE_DAY = timedelta(days=1)
 
@@ -33,14 +36,16 @@ class EventsForm(StyledForm):
     last_on = forms.DateField(label="Through", required=False)
 
 
-def events_content(request: HttpRequest) -> dict[str, Any]:
-    """Answer the form in the address; without a customer there is only the form."""
+def events_content(request: HttpRequest) -> dict[str, Any] | HttpResponseBase:
+    """Answer the form in the address, as a page or as a file; without a customer there is only the form."""
     if not request.GET.get("customer"):
         return {"form": EventsForm()}
     form = EventsForm(request.GET)
     context: dict[str, Any] = {"form": form}
     if form.is_valid():
         try:
+            if request.GET.get("format") == "csv":
+                return events_file(form.cleaned_data)
             page = page_of(request, form.cleaned_data)
         except DomainError as refusal:
             add_refusal(form, refusal)
@@ -49,22 +54,32 @@ def events_content(request: HttpRequest) -> dict[str, Any]:
     return context
 
 
-def page_of(request: HttpRequest, asked: dict[str, Any]) -> EventsPage:
+def filters_of(asked: dict[str, Any]) -> EventFilters:
     customer: Customer = asked["customer"]
     first, last = asked["first_on"], asked["last_on"]
-    filters = EventFilters(
+    return EventFilters(
         event_id=asked["event_id"],
         event_type=asked["event_type"],
         meter=asked["meter"],
         start=first and midnight(first, customer.zone),
         end=last and midnight(last + ONE_DAY, customer.zone),
     )
+
+
+def page_of(request: HttpRequest, asked: dict[str, Any]) -> EventsPage:
     return events_page(
-        customer=customer,
-        filters=filters,
+        customer=asked["customer"],
+        filters=filters_of(asked),
         before=request.GET.get("before", ""),
         after=request.GET.get("after", ""),
     )
+
+
+def events_file(asked: dict[str, Any]) -> HttpResponseBase:
+    customer: Customer = asked["customer"]
+    events = events_export(customer=customer, filters=filters_of(asked))
+    name = f"events-{customer.key}.csv"
+    return csv_response(name, EVENT_HEADER, map(inert_cells, map(event_cells, events)))
 
 
 def listed(request: HttpRequest, customer: Customer, page: EventsPage) -> dict[str, Any]:

@@ -9,14 +9,17 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from config.admin import Page, StyledForm, add_page, add_refusal, bars_of
+from config.csv_files import csv_response, inert_cells
 from config.errors import DomainError
 from customers.models import Customer
 from metering.admin.fields import customer_field, midnight
 from metering.models import Meter
 from metering.numbers import plain
+from metering.selectors.exports import usage_cells, usage_export, usage_header
 from metering.selectors.usage import UsageRow, usage
 from metering.windows import WINDOWS
 
@@ -51,8 +54,8 @@ class UsageForm(StyledForm):
         return values
 
 
-def usage_page(request: HttpRequest) -> dict[str, Any]:
-    """Answer the form in the address; without a customer there is only the form."""
+def usage_page(request: HttpRequest) -> dict[str, Any] | HttpResponseBase:
+    """Answer the form in the address, as a page or as a file; without a customer there is only the form."""
     today = timezone.now().date()
     meter = Meter.objects.first()
     defaults = {
@@ -68,6 +71,8 @@ def usage_page(request: HttpRequest) -> dict[str, Any]:
     context: dict[str, Any] = {"form": form, "has_meters": meter is not None}
     if form.is_valid():
         try:
+            if asked.get("format") == "csv":
+                return usage_file(**form.cleaned_data)
             context["report"] = report(**form.cleaned_data)
         except DomainError as refusal:
             add_refusal(form, refusal)
@@ -84,8 +89,7 @@ def report(
     group_by: str,
 ) -> dict[str, Any]:
     """Return the numbers of the page: by window, in total, and by group where one is asked for."""
-    start, end = midnight(first_on, customer.zone), midnight(last_on + ONE_DAY, customer.zone)
-    period: dict[str, Any] = {"meter": meter, "customer": customer, "start": start, "end": end}
+    period = period_of(customer, meter, first_on, last_on)
     rows = usage(**period, window=window)
     [whole] = usage(**period)
     groups = usage(**period, group_by=[group_by]) if group_by else []
@@ -103,6 +107,28 @@ def report(
         "group_by": group_by,
         "zone": customer.time_zone,
     }
+
+
+def period_of(customer: Customer, meter: Meter, first_on: date, last_on: date) -> dict[str, Any]:
+    """Return whose usage of what and when, as the selectors ask for it."""
+    start, end = midnight(first_on, customer.zone), midnight(last_on + ONE_DAY, customer.zone)
+    return {"meter": meter, "customer": customer, "start": start, "end": end}
+
+
+def usage_file(
+    *,
+    customer: Customer,
+    meter: Meter,
+    first_on: date,
+    last_on: date,
+    window: str,
+    group_by: str,
+) -> HttpResponseBase:
+    groups = [group_by] if group_by else []
+    period = period_of(customer, meter, first_on, last_on)
+    rows = usage_export(**period, window=window, group_by=groups)
+    name = f"usage-{customer.key}-{meter.key}.csv"
+    return csv_response(name, usage_header(groups), map(inert_cells, map(usage_cells, rows)))
 
 
 def group_table(rows: list[UsageRow], name: str) -> list[tuple[str, str]]:

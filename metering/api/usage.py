@@ -7,6 +7,7 @@ from typing import Any, override
 from zoneinfo import ZoneInfo
 
 from django.http import QueryDict
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -16,14 +17,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.api import InstantField, StrictSerializer
+from config.csv_files import MEDIA_TYPE, csv_response
 from config.errors import InvalidInputError, NotFoundError
 from customers.api.permissions import customer_for, principal_of
 from customers.principals import Scope
 from metering.models import Meter
 from metering.numbers import plain
+from metering.selectors.exports import usage_cells, usage_export, usage_header
 from metering.selectors.usage import UsageRow, usage
 from metering.windows import WINDOWS, month_around
 
+FORMATS = ("json", "csv")
 FILTER = re.compile(r"filter\[(?P<property>.+)\]", re.DOTALL)
 
 
@@ -58,6 +62,9 @@ class UsageQuestionSerializer(StrictSerializer):
     )
     timezone = ZoneField(
         required=False, help_text="Where windows begin; by default the customer's time zone."
+    )
+    format = serializers.ChoiceField(
+        choices=FORMATS, default="json", help_text="`csv` has no limit on its size."
     )
 
     @override
@@ -103,29 +110,37 @@ class UsageView(APIView):
                 description="`filter[endpoint]=/v1/x` keeps the events whose property is that text.",
             ),
         ],
-        responses=UsageSerializer,
+        responses={
+            (200, "application/json"): UsageSerializer,
+            (200, MEDIA_TYPE): OpenApiTypes.STR,
+        },
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponseBase:
         fields, filters = split_query(request.query_params)
-        question = UsageQuestionSerializer(data=fields)
-        question.is_valid(raise_exception=True)
-        asked = question.validated_data
+        asking = UsageQuestionSerializer(data=fields)
+        asking.is_valid(raise_exception=True)
+        asked = asking.validated_data
         customer = customer_for(principal_of(request), asked.get("customer"))
         meter = Meter.objects.filter(key=asked["meter"]).first()
         if meter is None:
             raise NotFoundError(f"There is no meter {asked['meter']!r}.")
         zone = asked.get("timezone", customer.zone)
         start, end = period_of(asked, zone)
-        rows = usage(
+        group_by = asked["group_by"].split(",") if "group_by" in asked else []
+        is_file = asked["format"] == "csv"
+        rows = (usage_export if is_file else usage)(
             meter=meter,
             customer=customer,
             start=start,
             end=end,
             window=asked.get("window"),
             zone=zone,
-            group_by=asked["group_by"].split(",") if "group_by" in asked else (),
+            group_by=group_by,
             filters=filters,
         )
+        if is_file:
+            name = f"usage-{customer.key}-{meter.key}.csv"
+            return csv_response(name, usage_header(group_by), map(usage_cells, rows))
         return Response(
             {
                 "meter": meter.key,

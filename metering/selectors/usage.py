@@ -4,7 +4,7 @@ Usage does not wait for the aggregator: an event counts from the moment it was a
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -80,22 +80,24 @@ def usage(
     if len(rows) > MOST_ROWS:
         message = f"The answer has more than {MOST_ROWS:,} rows; ask for less time or fewer groups."
         raise InvalidInputError(message, field="group_by")
-    ends = [*starts[1:], end]
-    if not group_by:
+    return list(usage_rows(question, rows))
+
+
+def usage_rows(question: Question, rows: Iterable[Sequence[Any]]) -> Iterator[UsageRow]:
+    """Yield an answer's rows in its windows; ungrouped, the windows without usage among them."""
+    starts, ends = question.starts, [*question.starts[1:], question.end]
+    if not question.group_by:
         values = {number: value for _, number, value in rows}
-        return [
-            UsageRow(begin, past, {}, values.get(number, Decimal(0)))
-            for number, (begin, past) in enumerate(zip(starts, ends, strict=True), start=1)
-        ]
-    return [
-        UsageRow(
+        for number, (begin, past) in enumerate(zip(starts, ends, strict=True), start=1):
+            yield UsageRow(begin, past, {}, values.get(number, Decimal(0)))
+        return
+    for _, number, *texts, value in rows:
+        yield UsageRow(
             start=starts[number - 1],
             end=ends[number - 1],
-            group=dict(zip(group_by, texts, strict=True)),
+            group=dict(zip(question.group_by, texts, strict=True)),
             value=value,
         )
-        for _, number, *texts, value in rows
-    ]
 
 
 def usage_quantity(*, meter: Meter, customer: Customer, start: datetime, end: datetime) -> Decimal:
@@ -140,9 +142,7 @@ def window_starts(
     """Return where the windows of a period begin; the first begins with the period."""
     if window is None:
         return [start]
-    if window not in windows.WINDOWS:
-        known = ", ".join(windows.WINDOWS)
-        raise InvalidInputError(f"There is no window {window!r}; use {known}.", field="window")
+    check_window(window)
     cuts = islice(windows.window_cuts(start, end, window, zone), MOST_WINDOWS)
     starts = [start, *cuts]
     if len(starts) > MOST_WINDOWS:
@@ -167,6 +167,12 @@ def check_period(start: datetime, end: datetime) -> None:
             f"and {LATEST.year}."
         )
         raise InvalidInputError(message, field="end")
+
+
+def check_window(window: str | None) -> None:
+    if window is not None and window not in windows.WINDOWS:
+        known = ", ".join(windows.WINDOWS)
+        raise InvalidInputError(f"There is no window {window!r}; use {known}.", field="window")
 
 
 def check_properties(group_by: Sequence[str], only: Mapping[str, str | None]) -> None:

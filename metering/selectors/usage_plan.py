@@ -17,7 +17,7 @@ class Question:
 
     `filters` keeps the events whose property has that text, or with None is absent. `zone` is the
     customers' own, in which the windows of the meter itself are cut. The answer has at most
-    `limit` rows.
+    `limit` rows, or all there are.
     """
 
     meter: Meter
@@ -25,7 +25,7 @@ class Question:
     starts: Sequence[datetime]
     end: datetime
     zone: ZoneInfo
-    limit: int
+    limit: int | None
     group_by: Sequence[str] = ()
     filters: Mapping[str, str | None] = field(default_factory=dict)
 

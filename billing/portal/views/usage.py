@@ -3,14 +3,19 @@
 from datetime import timedelta
 
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from billing.portal.access import CustomerRequest, customer_page, customer_render
 from billing.portal.forms import UsageForm
 from billing.portal.usage_reports import Question, Report, usage_report
+from config.csv_files import csv_response, inert_cells
 from config.errors import InvalidInputError
 from metering.models import Meter
+from metering.selectors.exports import usage_cells, usage_export, usage_header
 from metering.windows import midnight
 
 DAY = timedelta(days=1)
@@ -27,6 +32,31 @@ def usage_explorer(request: CustomerRequest) -> HttpResponse:
     form = UsageForm(request.GET, meters=meters, today=at.astimezone(request.customer.zone).date())
     report = answer(request, form) if form.is_valid() else None
     return customer_render(request, "portal/usage.html", {"form": form, "report": report})
+
+
+@require_safe
+@customer_page
+def usage_csv(request: CustomerRequest) -> HttpResponseBase:
+    """Send the numbers of the explorer as a file; filters that it refuses lead back to it."""
+    meters = {meter.key: meter for meter in Meter.objects.all()}
+    today = timezone.now().astimezone(request.customer.zone).date()
+    form = UsageForm(request.GET, meters=meters, today=today, is_file=True) if meters else None
+    if form is None or not form.is_valid():
+        address = reverse("portal-usage", args=[request.customer.key])
+        return redirect(f"{address}?{request.GET.urlencode()}")
+    question = question_of(request, form)
+    groups = [question.group_by] if question.group_by else []
+    rows = usage_export(
+        meter=question.meter,
+        customer=question.customer,
+        start=question.start,
+        end=question.end,
+        window=question.window,
+        group_by=groups,
+        filters={question.group_by: question.only} if question.only else {},
+    )
+    name = f"usage-{question.customer.key}-{question.meter.key}.csv"
+    return csv_response(name, usage_header(groups), map(inert_cells, map(usage_cells, rows)))
 
 
 def answer(request: CustomerRequest, form: UsageForm) -> Report | None:

@@ -19,6 +19,7 @@ PAGES = {
     "portal-customers": (302, 200, 200, 200),
     "portal-overview": OPEN_TO_MEMBERS,
     "portal-usage": OPEN_TO_MEMBERS,
+    "portal-usage-csv": OPEN_TO_MEMBERS,
     "portal-keys": OPEN_TO_MEMBERS,
     "portal-key-create": OPEN_TO_MEMBERS,
     "portal-key-revoke": OPEN_TO_MEMBERS,
