@@ -12,7 +12,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -121,6 +121,16 @@ class Customer(models.Model):
     postal_code = models.CharField(max_length=20, blank=True)
     country = models.CharField(
         max_length=2, blank=True, help_text="Two letters by ISO 3166, such as FR."
+    )
+    grace_hours = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(8784)],
+        help_text="How long drafts wait for late usage; empty for what the plan says.",
+    )
+    consolidate_invoices = models.BooleanField(
+        default=False,
+        help_text="One invoice for all subscriptions whose periods end together.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

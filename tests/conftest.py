@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from billing.models.freezing import EMPTYING
 from customers.models import Customer
 from tests import factories
 from tests.recorder import request_recorder as request_recorder
@@ -17,6 +19,13 @@ hypothesis_settings.register_profile(
     "laws", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("laws")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Tests that commit empty every table afterwards, which documents refuse outside of tests."""
+    options = connection.settings_dict.setdefault("OPTIONS", {})
+    options["options"] = f"{options.get('options', '')} -c {EMPTYING}=on".strip()
 
 
 @pytest.fixture(autouse=True)

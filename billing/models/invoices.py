@@ -6,12 +6,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import override
 
-import pgtrigger
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from billing.models.fields import ExactDecimalField
+from billing.models.freezing import frozen_document, frozen_lines
+from billing.models.lines import DocumentLine, billed_once
 from billing.models.subscriptions import Subscription
 from customers.models import Customer
 from customers.tenancy import CustomerOwnedQuerySet
@@ -22,6 +23,8 @@ FROZEN_COLUMNS = (
     "customer_id",
     "subscription_id",
     "number",
+    "billing_reason",
+    "billing_at",
     "currency",
     "period_start",
     "period_end",
@@ -34,9 +37,9 @@ FROZEN_COLUMNS = (
     "total",
     "seller",
     "buyer",
+    "cutoff",
+    "digest",
 )
-OLD_CONTENT = ", ".join(f"OLD.{column}" for column in FROZEN_COLUMNS)
-NEW_CONTENT = ", ".join(f"NEW.{column}" for column in FROZEN_COLUMNS)
 
 
 class NumberSeries(models.Model):
@@ -58,9 +61,17 @@ class InvoiceQuerySet(CustomerOwnedQuerySet["Invoice"]):
         """Return documents that have left draft."""
         return self.exclude(status=Invoice.Status.DRAFT)
 
+    def counting(self) -> InvoiceQuerySet:
+        """Return documents whose lines count as billed: a void one is waived, unless reissued."""
+        return self.issued().filter(is_reissued=False)
+
 
 class Invoice(models.Model):
-    """What a customer owes for a period. A draft is recomputed; an issued one never changes."""
+    """What a customer owes as of an instant. A draft is recomputed; an issued one never changes.
+
+    It bills one subscription, or all that a customer has when its invoices are consolidated; what
+    is billed by hand belongs to none. Each line says which subscription and period it bills.
+    """
 
     class Status(models.TextChoices):
         DRAFT = "draft", "Draft"
@@ -69,9 +80,25 @@ class Invoice(models.Model):
         VOID = "void", "Void"
         UNCOLLECTIBLE = "uncollectible", "Uncollectible"
 
+    class Reason(models.TextChoices):
+        CYCLE = "cycle", "A period ended or began"
+        CHANGE = "change", "The subscription changed"
+        THRESHOLD = "threshold", "The open amount passed its limit"
+        ADJUSTMENT = "adjustment", "Usage changed after the last invoice"
+        MANUAL = "manual", "Billed by hand"
+
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="invoices")
     subscription = models.ForeignKey(
-        Subscription, on_delete=models.PROTECT, related_name="invoices"
+        Subscription,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="invoices",
+        help_text="Empty for one that bills several, and for one that is billed by hand.",
+    )
+    billing_reason = models.CharField(max_length=20, choices=Reason, default=Reason.CYCLE)
+    billing_at = models.DateTimeField(
+        null=True, blank=True, help_text="The instant whose dues it bills; what it knew is of then."
     )
     number = models.CharField(max_length=40, null=True, blank=True, unique=True, editable=False)
     status = models.CharField(max_length=20, choices=Status, default=Status.DRAFT, editable=False)
@@ -94,6 +121,17 @@ class Invoice(models.Model):
     amount_paid = ExactDecimalField(default=Decimal(0))
     seller = models.JSONField(default=dict, help_text="The seller as it was at issue.")
     buyer = models.JSONField(default=dict, help_text="The customer as it was at issue.")
+    cutoff = models.JSONField(
+        null=True, blank=True, editable=False, help_text="Which ingest batches its usage had seen."
+    )
+    digest = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="SHA-256 of its content at issue."
+    )
+    is_reissued = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="It is void and what it billed is billed again. Otherwise a void one is waived.",
+    )
 
     objects = InvoiceQuerySet.as_manager()
 
@@ -101,31 +139,21 @@ class Invoice(models.Model):
         ordering = ["-period_start", "-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["subscription", "period_start"],
-                condition=~Q(status="void"),
-                name="billing_invoice_period_once",
+                fields=["subscription", "billing_at", "billing_reason"],
+                condition=Q(is_reissued=False),
+                name="billing_invoice_instant_once",
+            ),
+            models.UniqueConstraint(
+                fields=["customer", "currency", "billing_at", "billing_reason"],
+                condition=Q(subscription=None, is_reissued=False) & ~Q(billing_reason="manual"),
+                name="billing_invoice_consolidated_once",
             ),
             models.CheckConstraint(
                 condition=Q(status="draft", number=None) | Q(number__isnull=False),
                 name="billing_invoice_issued_has_number",
             ),
         ]
-        triggers = [
-            pgtrigger.Protect(
-                name="issued_content_is_frozen",
-                operation=pgtrigger.Update,
-                # Nor does it become a draft again, whose content may change.
-                condition=pgtrigger.Condition(
-                    "OLD.status <> 'draft' AND (NEW.status = 'draft' OR "
-                    f"({OLD_CONTENT}) IS DISTINCT FROM ({NEW_CONTENT}))"
-                ),
-            ),
-            pgtrigger.Protect(
-                name="issued_is_never_deleted",
-                operation=pgtrigger.Delete,
-                condition=pgtrigger.Condition("OLD.status <> 'draft'"),
-            ),
-        ]
+        triggers = frozen_document(FROZEN_COLUMNS)
 
     @override
     def __str__(self) -> str:
@@ -150,31 +178,18 @@ class InvoiceLineQuerySet(CustomerOwnedQuerySet["InvoiceLine"]):
     customer_path = "invoice__customer_id"
 
 
-class InvoiceLine(models.Model):
-    """One amount on an invoice, with the price it came from and the steps that led to it."""
-
-    class Kind(models.TextChoices):
-        FEE = "fee", "Fee"
-        USAGE = "usage", "Usage"
-        MINIMUM = "minimum", "Minimum"
-        ADJUSTMENT = "adjustment", "Adjustment"
-        PRORATION = "proration", "Proration"
-        ONE_OFF = "one_off", "One-off"
-        CREDIT = "credit", "Credit"
-        TAX = "tax", "Tax"
+class InvoiceLine(DocumentLine):
+    """One amount on an invoice."""
 
     invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="lines")
-    position = models.PositiveIntegerField()
-    kind = models.CharField(max_length=20, choices=Kind)
-    price = models.CharField(max_length=100, help_text="The key of the price.")
-    meter = models.CharField(max_length=100, blank=True, help_text="The key of the meter.")
-    description = models.CharField(max_length=500)
-    quantity = ExactDecimalField()
-    amount = ExactDecimalField()
-    period_start = models.DateTimeField()
-    period_end = models.DateTimeField()
-    document = models.JSONField(help_text="The price document as it was.")
-    steps = models.JSONField(default=list, help_text="How the amount came about; adds up to it.")
+    original = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="adjustments",
+        help_text="The line of an issued invoice that this puts right.",
+    )
 
     objects = InvoiceLineQuerySet.as_manager()
 
@@ -183,31 +198,10 @@ class InvoiceLine(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["invoice", "position"], name="billing_invoiceline_position_once"
-            )
+            ),
+            billed_once("billing_invoiceline_billed_once"),
         ]
-        triggers = [
-            pgtrigger.Trigger(
-                name="issued_lines_are_frozen",
-                when=pgtrigger.Before,
-                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
-                func=pgtrigger.Func(  # type: ignore[no-untyped-call]
-                    """
-                    IF EXISTS (
-                        SELECT FROM billing_invoice
-                        WHERE status <> 'draft'
-                        AND id IN (COALESCE(NEW.invoice_id, OLD.invoice_id), OLD.invoice_id)
-                    ) THEN
-                        RAISE EXCEPTION 'pgtrigger: lines of an issued invoice never change';
-                    END IF;
-                    RETURN COALESCE(NEW, OLD);
-                    """
-                ),
-            )
-        ]
-
-    @override
-    def __str__(self) -> str:
-        return self.description
+        triggers = frozen_lines("billing_invoice", "invoice_id")
 
 
 class PaymentQuerySet(CustomerOwnedQuerySet["Payment"]):

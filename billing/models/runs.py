@@ -22,12 +22,20 @@ class BillingRun(models.Model):
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
     events_folded = models.PositiveBigIntegerField(default=0)
+    customers = models.PositiveIntegerField(default=0, help_text="Customers served so far.")
+    customers_total = models.PositiveIntegerField(default=0, help_text="Customers to serve.")
     invoices_drafted = models.PositiveIntegerField(default=0)
     invoices_finalized = models.PositiveIntegerField(default=0)
+    invoices_skipped = models.PositiveIntegerField(
+        default=0, help_text="Periods closed without an invoice, since nothing was owed."
+    )
+    credit_notes = models.PositiveIntegerField(default=0)
     invoices_pushed = models.PositiveIntegerField(default=0)
     pushes_halted = models.TextField(
         blank=True, help_text="Why open invoices did not go to Stripe, if they did not."
     )
+    step = models.CharField(max_length=40, blank=True, help_text="What it is doing, or did last.")
+    durations = models.JSONField(default=dict, blank=True, help_text="Seconds by step.")
     failures = models.JSONField(
         default=list, blank=True, help_text="One entry for each customer or step that failed."
     )

@@ -102,8 +102,8 @@ def customers_to_bill(at: datetime) -> list[int]:
     unfinished = (
         Subscription.objects.filter(start_at__lt=at)
         .exclude(end_at=F("start_at"))
-        .annotate(billed_until=Max("invoices__period_end"))
-        .filter(Q(end_at=None) | Q(billed_until=None) | Q(billed_until__lt=F("end_at")))
+        .annotate(last_billed=Max("invoices__period_end"))
+        .filter(Q(end_at=None) | Q(last_billed=None) | Q(last_billed__lt=F("end_at")))
     )
     ids = {*drafts.values_list("customer_id", flat=True)}
     ids.update(unfinished.values_list("customer_id", flat=True))

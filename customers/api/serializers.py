@@ -33,6 +33,8 @@ class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]
             "state",
             "postal_code",
             "country",
+            "grace_hours",
+            "consolidate_invoices",
             "tax_rates",
             "created_at",
         ]

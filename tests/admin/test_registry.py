@@ -23,8 +23,17 @@ MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 OURS = ("customers", "metering", "billing")
 # Composite primary keys: read through the pages "Events" and "Usage".
 UNREGISTERABLE = {"Event", "EventKey", "PendingBatch", "UsageBucket", "UsageMember"}
-# A plan version reads as its prices, an invoice as its lines.
-SHOWN_WITH_THEIR_OWNERS = {"Price", "InvoiceLine"}
+# A plan version reads as its prices, an invoice as its lines and what was taken back of it, a
+# subscription as its changes and what they came to.
+SHOWN_WITH_THEIR_OWNERS = {
+    "Price",
+    "InvoiceLine",
+    "CreditNote",
+    "CreditNoteLine",
+    "SubscriptionChange",
+    "SubscriptionPhase",
+    "SubscriptionPeriod",
+}
 
 
 def address(model: type[Model], page: str, *args: Any) -> str:
