@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from billing.admin import words
 from billing.admin.stripe import push_queued
 from billing.models import Invoice, InvoiceLine, NumberSeries, Payment, StripePush
-from billing.selectors.subscriptions import invoiced_period
+from billing.selectors.subscriptions import invoiced_period, subscription_of
 from billing.services.invoicing import draft_invoice, finalize_invoice, void_invoice
 from config.admin import (
     AutocompleteSelectFilter,
@@ -179,7 +179,7 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
     )
     def recompute(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> str:
         drafted = draft_invoice(
-            subscription=invoice.subscription,
+            subscription=subscription_of(invoice),
             period=invoiced_period(invoice),
             at=timezone.now(),
         )
@@ -248,6 +248,8 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
 
     @display(description="Subscription")
     def subscription_link(self, invoice: Invoice) -> str:
+        if invoice.subscription is None:
+            return "-"
         return link_to(invoice.subscription, invoice.subscription.plan_version)
 
     @display(description="Stripe", ordering="stripe_push__status")

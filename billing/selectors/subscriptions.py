@@ -8,6 +8,7 @@ from django.db.models import F, Max, Q
 from billing.models import Invoice, Subscription
 from billing.models.subscriptions import SubscriptionQuerySet
 from billing.rating.periods import BillingPeriod, Period, period_containing, periods_from
+from config.errors import DomainError
 from customers.models import Customer
 
 
@@ -44,8 +45,15 @@ def invoiced_period(invoice: Invoice) -> BillingPeriod:
     some hours away.
     """
     middle = invoice.period_start + (invoice.period_end - invoice.period_start) / 2
-    full = calendar_period(invoice.subscription, middle)
+    full = calendar_period(subscription_of(invoice), middle)
     return BillingPeriod(invoice.period_start, invoice.period_end, full)
+
+
+def subscription_of(invoice: Invoice) -> Subscription:
+    """Return the one subscription that an invoice bills; raises DomainError if it is not one."""
+    if invoice.subscription is None:
+        raise DomainError(f"Invoice {invoice} bills no single subscription.", code="not_single")
+    return invoice.subscription
 
 
 def calendar_period(subscription: Subscription, at: datetime) -> Period:

@@ -14,7 +14,7 @@ from billing.models import Invoice, InvoiceLine, StripePush, Subscription
 from billing.models.subscriptions import SubscriptionQuerySet
 from billing.rating.periods import BillingPeriod
 from billing.selectors.statements import statement
-from billing.selectors.subscriptions import invoiced_period, with_prices
+from billing.selectors.subscriptions import invoiced_period, subscription_of, with_prices
 from billing.services.numbering import next_number
 from config.errors import DomainError
 from config.queue import enqueue_on_commit
@@ -111,7 +111,7 @@ def finalize_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     It is pushed to Stripe, if one is configured, once the transaction commits. Raises DomainError
     for an invoice that is no draft, whose period has not ended, or whose total is negative.
     """
-    locked = lock_subscription(invoice.subscription)
+    locked = lock_subscription(subscription_of(invoice))
     draft = Invoice.objects.select_for_update().get(pk=invoice.pk)
     draft.subscription = locked
     if draft.period_end > at:
@@ -142,7 +142,7 @@ def issue_invoice(*, invoice: Invoice, at: datetime) -> None:
             "it stays a draft until its lines are put right.",
             code="negative_total",
         )
-    version = invoice.subscription.plan_version
+    version = subscription_of(invoice).plan_version
     is_settled = not invoice.total
     invoice.status = Invoice.Status.PAID if is_settled else Invoice.Status.OPEN
     invoice.paid_at = at if is_settled else None

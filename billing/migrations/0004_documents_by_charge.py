@@ -15,7 +15,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0002_issued_stays_issued'),
+        ('billing', '0003_plan_terms'),
         ('customers', '0002_how_customers_are_billed'),
     ]
 

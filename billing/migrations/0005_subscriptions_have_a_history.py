@@ -31,6 +31,6 @@ def begin_histories(apps, schema_editor):
 
 class Migration(migrations.Migration):
 
-    dependencies = [("billing", "0003_documents_by_charge")]
+    dependencies = [("billing", "0004_documents_by_charge")]
 
     operations = [migrations.RunPython(begin_histories, migrations.RunPython.noop)]
