@@ -1,4 +1,4 @@
-"""Plans, subscriptions and invoices as JSON. What is allowed is decided in `billing.services`."""
+"""Subscriptions and invoices as JSON. What is allowed is decided in `billing.services`."""
 
 from datetime import datetime
 from typing import Any, Literal, override
@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from billing.models import Invoice, InvoiceLine, Plan, PlanVersion, Subscription
+from billing.models import Invoice, InvoiceLine, Plan, Subscription
 from config.api import InstantField, StrictSerializer
 from customers.models import Customer
 
@@ -29,62 +29,6 @@ class InstantOrPeriodEndField(InstantField):
     @override
     def to_internal_value(self, value: Any) -> datetime | Literal["period_end"]:  # type: ignore[override]
         return PERIOD_END if value == PERIOD_END else super().to_internal_value(value)
-
-
-class PlanSerializer(serializers.ModelSerializer[PlanVersion]):
-    """A plan and its newest version."""
-
-    key = serializers.CharField(source="plan.key", max_length=100)
-    name = serializers.CharField(source="plan.name", max_length=200)
-    version = serializers.IntegerField(source="number", read_only=True)
-    invoice_threshold = ExactField(allow_null=True)
-    minimum_amount = ExactField(allow_null=True)
-    customer = serializers.CharField(source="customer.key", default=None, allow_null=True)
-    prices = serializers.SerializerMethodField()
-
-    class Meta:
-        model = PlanVersion
-        fields = [
-            "key",
-            "name",
-            "version",
-            "currency",
-            "interval",
-            "interval_count",
-            "is_addon",
-            "trial_days",
-            "grace_hours",
-            "payment_days",
-            "invoice_threshold",
-            "minimum_amount",
-            "customer",
-            "prices",
-            "published_at",
-        ]
-
-    @extend_schema_field({"type": "array", "items": {"type": "object"}})
-    def get_prices(self, version: PlanVersion) -> list[dict[str, Any]]:
-        return [price.document for price in version.prices.all()]
-
-
-class NewPlanSerializer(StrictSerializer):
-    """What a plan's first version is made from; a further one takes what changes."""
-
-    key = serializers.CharField(max_length=100)
-    name = serializers.CharField(max_length=200)
-    currency = serializers.CharField(max_length=3, required=False)
-    interval = serializers.ChoiceField(choices=PlanVersion.Interval.choices, required=False)
-    interval_count = serializers.IntegerField(required=False)
-    grace_hours = serializers.IntegerField(required=False)
-    payment_days = serializers.IntegerField(required=False)
-    is_addon = serializers.BooleanField(required=False)
-    trial_days = serializers.IntegerField(required=False)
-    invoice_threshold = serializers.CharField(required=False, allow_null=True)
-    minimum_amount = serializers.CharField(required=False, allow_null=True)
-    customer = serializers.SlugRelatedField(
-        slug_field="key", queryset=Customer.objects.all(), required=False, allow_null=True
-    )
-    prices = serializers.ListField(child=serializers.JSONField(), allow_empty=False)
 
 
 class SubscriptionSerializer(StrictSerializer, serializers.ModelSerializer[Subscription]):

@@ -4,11 +4,12 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from billing.api.invoices import InvoiceViewSet
-from billing.api.plans import PlanViewSet, QuoteView
+from billing.api.plans import PlanVersionViewSet, PlanViewSet, QuoteView
 from billing.api.subscriptions import SubscriptionViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("plans", PlanViewSet, basename="plan")
+router.register(r"plans/(?P<key>[^/\0]+)/versions", PlanVersionViewSet, basename="planversion")
 router.register("subscriptions", SubscriptionViewSet)
 router.register("invoices", InvoiceViewSet, basename="invoice")
 

@@ -1,12 +1,11 @@
 """Plans as they are sold now, and to whom."""
 
-from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, Q, QuerySet, Value, When
 
 from billing.models import Plan, PlanVersion
+from billing.models.catalog import PlanVersionQuerySet
 from customers.models import Customer
 from customers.principals import Principal
-
-OWN = When(customer__isnull=False, then=Value(0))
 
 
 def sold_version(plan: Plan, customer: Customer) -> PlanVersion | None:
@@ -20,7 +19,7 @@ def sold_version(plan: Plan, customer: Customer) -> PlanVersion | None:
     return own or versions.public().order_by("-number").first()
 
 
-def visible_versions(principal: Principal) -> QuerySet[PlanVersion]:
+def visible_versions(principal: Principal) -> PlanVersionQuerySet:
     """Return the versions that a caller may know exist.
 
     Staff and operators see all, drafts too. A customer sees the published versions of the plans it
@@ -38,25 +37,37 @@ def visible_versions(principal: Principal) -> QuerySet[PlanVersion]:
     )
 
 
-def current_versions(principal: Principal, *, currency: str | None = None) -> QuerySet[PlanVersion]:
+def current_versions(
+    principal: Principal, *, customer: Customer | None = None, currency: str | None = None
+) -> QuerySet[PlanVersion]:
     """Return the version of each plan that is sold now, as a caller may see it, with its prices.
 
-    For a customer that is its own version where it has one, and one in its currency before others;
-    for staff and operators the newest for everybody, or a customer's own where there is no other.
+    To a named `customer`, or to the caller, its own version comes first, then the newest for
+    everybody in its currency. Staff and operators get the newest for everybody where they name
+    nobody; for a plan without one, a customer's own or a draft.
     """
-    versions = visible_versions(principal).filter(published_at__isnull=False)
+    versions = visible_versions(principal)
     if currency is not None:
         versions = versions.filter(currency=currency)
-    if principal.customer_ids is None:
-        preferred = Case(OWN, default=Value(-1), output_field=IntegerField())
+    if customer is not None:
+        mine = Q(customer=None) | Q(customer=customer)
+        versions = versions.published().filter(mine, currency=customer.currency)
+    if customer is None and principal.customer_ids is None:
+        draft = When(published_at=None, then=Value(3))
+        preferred = Case(draft, When(customer=None, then=Value(0)), default=Value(1))
     else:
-        currencies = Customer.objects.filter(pk__in=principal.customer_ids).values("currency")
-        in_currency = When(currency__in=currencies, then=Value(1))
-        preferred = Case(OWN, in_currency, default=Value(2), output_field=IntegerField())
+        caller = Customer.objects.visible_to(principal)
+        own = When(customer__isnull=False, then=Value(0))
+        in_currency = When(currency__in=caller.values("currency"), then=Value(1))
+        preferred = Case(own, in_currency, default=Value(2))
     newest = (
         versions.annotate(preferred=preferred)
         .order_by("plan_id", "preferred", "-number")
         .distinct("plan_id")
     )
-    found = PlanVersion.objects.filter(pk__in=newest.values("pk"))
-    return found.select_related("plan", "customer").prefetch_related("prices")
+    return with_prices(PlanVersion.objects.filter(pk__in=newest.values("pk")))
+
+
+def with_prices(versions: QuerySet[PlanVersion]) -> QuerySet[PlanVersion]:
+    """Add what a version shows, in a fixed number of queries."""
+    return versions.select_related("plan", "customer").prefetch_related("prices")

@@ -122,3 +122,70 @@ def test_customers_may_ask_for_quotes(api: Api, acme: Customer) -> None:
     other = api(factories.make_key(acme, Scope.EVENTS_WRITE).secret)
     assert post(allowed, QUOTES, QUOTE).status_code == 200
     assert post(other, QUOTES, QUOTE).status_code == 403
+
+
+def test_a_draft_is_written_changed_and_published(operator: APIClient) -> None:
+    factories.make_meter("calls")
+    drafted = post(operator, PLANS, PRO | {"prices": [], "publish": False})
+    assert (drafted.status_code, drafted.json()["published_at"]) == (201, None)
+    one = f"{PLANS}/pro/versions/1"
+    assert post(operator, f"{one}/publish", {}).json()["error"]["details"].keys() == {"prices"}
+    changed = operator.patch(one, {"prices": [FEE], "grace_hours": 1}, format="json")
+    assert (changed.status_code, changed.json()["grace_hours"]) == (200, 1)
+    published = post(operator, f"{one}/publish", {})
+    assert published.json() == operator.get(f"{PLANS}/pro").json() == operator.get(one).json()
+    assert operator.patch(one, {"grace_hours": 2}, format="json").status_code == 409
+    assert operator.delete(one).status_code == 409
+
+
+def test_a_next_version_may_be_a_draft_that_is_dropped(operator: APIClient) -> None:
+    publish_plan()
+    operator.patch(f"{PLANS}/pro", {"grace_hours": 1, "publish": False}, format="json")
+    assert operator.get(f"{PLANS}/pro").json()["version"] == 1
+    rows = operator.get(f"{PLANS}/pro/versions").json()["results"]
+    assert [(row["version"], bool(row["published_at"])) for row in rows] == [(2, False), (1, True)]
+    assert operator.delete(f"{PLANS}/pro/versions/2").status_code == 204
+    assert operator.get(f"{PLANS}/pro/versions/2").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["versions/9", "versions/9/publish", "versions/x"])
+def test_an_unknown_version_is_not_found(operator: APIClient, path: str) -> None:
+    publish_plan()
+    verb = operator.post if path.endswith("publish") else operator.get
+    assert verb(f"{PLANS}/pro/{path}").status_code == 404
+    assert operator.get(f"{PLANS}/nothing/versions").status_code == 404
+
+
+def test_a_plan_is_read_as_it_is_sold_in_a_currency_or_to_a_customer(operator: APIClient) -> None:
+    publish_plan()
+    factories.make_customer("acme")
+    euros = {"currency": "EUR", "prices": [FEE | {"amount": "29"}]}
+    operator.patch(f"{PLANS}/pro", euros, format="json")
+    own = {"customer": "acme", "prices": [FEE | {"amount": "10"}]}
+    assert operator.patch(f"{PLANS}/pro", own, format="json").json()["currency"] == "USD"
+    for query, version in (("", 2), ("?currency=USD", 1), ("?customer=acme", 3)):
+        assert operator.get(f"{PLANS}/pro{query}").json()["version"] == version, query
+    assert operator.get(f"{PLANS}/pro?currency=JPY").status_code == 404
+
+
+def test_a_customers_own_version_is_nobody_elses_to_see(
+    operator: APIClient, api: Api, acme: Customer
+) -> None:
+    globex = factories.make_customer("globex")
+    subscribe(globex, "2026-01-01", publish_plan())
+    own = {"customer": "acme", "minimum_amount": None, "prices": [FEE | {"amount": "10"}]}
+    operator.patch(f"{PLANS}/pro", own, format="json")
+    mine, other = (api(factories.make_key(each).secret) for each in (acme, globex))
+    assert mine.get(f"{PLANS}/pro").json()["customer"] == "acme"
+    assert other.get(f"{PLANS}/pro").json()["version"] == 1
+    assert other.get(f"{PLANS}/pro/versions/2").status_code == 404
+    assert other.get(f"{PLANS}/pro?customer=acme").status_code == 404
+    assert len(other.get(f"{PLANS}/pro/versions").json()["results"]) == 1
+
+
+def test_customers_see_no_drafts(operator: APIClient, api: Api, acme: Customer) -> None:
+    subscribe(acme, "2026-01-01", publish_plan())
+    operator.patch(f"{PLANS}/pro", {"grace_hours": 1, "publish": False}, format="json")
+    client = api(factories.make_key(acme).secret)
+    assert client.get(f"{PLANS}/pro/versions/2").status_code == 404
+    assert len(client.get(f"{PLANS}/pro/versions").json()["results"]) == 1
