@@ -6,11 +6,12 @@ its digits are already lost.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import cache
 
 from billing.rating.arithmetic import LIMIT, QUANTITY_PLACES, RATE_PLACES, cut, plain
 from billing.rating.errors import PriceError
@@ -61,8 +62,12 @@ def parse_decimal(value: object, field: str, *, places: int) -> Decimal:
     if number.copy_abs() >= LIMIT:
         raise PriceError(field, f"Write a number below 1e30, not {described(value)}.")
     if cut(number, places) != number:
-        raise PriceError(field, f"Write at most {places} decimal places, not {described(value)}.")
+        raise PriceError(field, f"{_places_wanted(places)}, not {described(value)}.")
     return number or number.copy_abs()
+
+
+def _places_wanted(places: int) -> str:
+    return f"Write at most {places} decimal places" if places else "Write a whole number"
 
 
 def parse_unsigned(value: object, field: str, *, places: int) -> Decimal:
@@ -81,6 +86,13 @@ def parse_percent(value: object, field: str) -> Decimal:
     return percent
 
 
+def parse_text(value: object, field: str) -> str:
+    """Return a text of 1 to 200 characters that are not all white space."""
+    if not isinstance(value, str) or not value.strip() or len(value) > 200:
+        raise PriceError(field, f"Write 1 to 200 characters of text, not {described(value)}.")
+    return value
+
+
 def _number(value: object) -> Decimal | None:
     match value:
         case bool():
@@ -95,9 +107,12 @@ def _number(value: object) -> Decimal | None:
             return None
 
 
-def field_names(owner: type) -> tuple[str, ...]:
-    """Return the names of a dataclass's fields: the names its document may have."""
+def _field_names(owner: type) -> tuple[str, ...]:
     return tuple(field.name for field in dataclass_fields(owner)) if is_dataclass(owner) else ()
+
+
+# Returns the names of a dataclass's fields: the names its document may have.
+field_names: Callable[[type], tuple[str, ...]] = cache(_field_names)
 
 
 def as_document(value: object) -> object:
@@ -155,13 +170,7 @@ class Fields:
 
     def text(self, name: str, default: str) -> str:
         value = self.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, str) or not value.strip() or len(value) > 200:
-            raise PriceError(
-                self.at(name), f"Write 1 to 200 characters of text, not {described(value)}."
-            )
-        return value
+        return default if value is None else parse_text(value, self.at(name))
 
     def boolean(self, name: str, *, default: bool) -> bool:
         value = self.get(name)
@@ -198,6 +207,10 @@ class Fields:
     def quantity(self, name: str, default: Decimal | None = None) -> Decimal:
         """Return a quantity, not negative; required without a `default`."""
         return self._unsigned(name, default, QUANTITY_PLACES)
+
+    def whole_number(self, name: str, default: int) -> int:
+        """Return a count of things, not negative."""
+        return int(self._unsigned(name, Decimal(default), 0))
 
     def positive_quantity(self, name: str, default: Decimal | None = None) -> Decimal:
         value = self.quantity(name, default)

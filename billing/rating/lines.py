@@ -13,10 +13,11 @@ from billing.rating.arithmetic import (
     portion,
 )
 from billing.rating.money import round_amount
+from billing.rating.price_models.base import Rated
 from billing.rating.prices import Price
 from billing.rating.steps import Step, StepKind, total_of
+from billing.rating.usage import Usage
 
-ZERO = Decimal(0)
 WHOLE = Fraction(1)
 
 
@@ -24,8 +25,9 @@ WHOLE = Fraction(1)
 class RatedLine:
     """An invoice line: an amount in whole minor units, and steps that sum to it exactly.
 
-    `quantity` is the period's total so far as it was metered, `billed_quantity` the total that
-    earlier invoices of the period billed, or `None` when this is the first.
+    `quantity` is the period's usage so far as it was metered, in one number (values and quantities
+    by dimensions are added up); `billed_quantity` is what earlier invoices of the period billed, or
+    `None` when this is the first.
     """
 
     price: str
@@ -43,20 +45,21 @@ class RatedLine:
         }
 
 
-def price_quantity(
+def price_usage(
     price: Price,
-    quantity: Decimal,
-    billed_quantity: Decimal | None,
+    usage: Usage,
+    billed: Usage | None,
     currency: str,
     *,
     fraction: Fraction = WHOLE,
     is_final: bool = True,
 ) -> RatedLine:
-    """Return `price(quantity) - price(billed_quantity)`, each side rounded.
+    """Return `price(usage) - price(billed)`, each side rounded.
 
-    `billed_quantity` is `None` on the period's first invoice; zero says that an earlier one billed
-    a quantity of zero, with any flat fee due at zero. A difference of totals makes the sum of a
-    period's invoices independent of how its usage was split among them.
+    Both are in the form that `price.model.reads` asks for: the period's usage so far, and what
+    earlier invoices of the period billed. `billed` is `None` on the first; zero or no usage says
+    that an earlier one billed that, with any flat fee due at zero. A difference of totals makes
+    the sum of a period's invoices independent of how its usage was split among them.
 
     `fraction` is the part of a whole period that the subscription lasts: it prorates fees (prices
     without a meter) and the minimum. `is_final` says that no later invoice of the period follows:
@@ -68,23 +71,23 @@ def price_quantity(
     if not 0 <= fraction <= 1:
         raise ValueError(f"A part of a period is between 0 and 1, not {fraction}.")
     with exact_arithmetic():
-        steps = _price_total(price, quantity, currency, fraction, has_minimum=is_final)
-        if billed_quantity is not None:
-            billed = _price_total(price, billed_quantity, currency, fraction, has_minimum=False)
+        total = _price_total(price, usage, currency, fraction, has_minimum=is_final)
+        steps, billed_quantity = total.steps, None
+        if billed is not None:
+            before = _price_total(price, billed, currency, fraction, has_minimum=False)
+            billed_quantity = before.quantity
             words = f"Already billed for {grouped(billed_quantity)}"
-            steps.append(Step("billed", words, -total_of(billed), -billed_quantity))
+            steps.append(Step("billed", words, -total_of(before.steps), -billed_quantity))
         amount = round_amount(total_of(steps), currency)
-    return RatedLine(price.key, quantity, billed_quantity, amount, tuple(steps))
+    return RatedLine(price.key, total.quantity, billed_quantity, amount, tuple(steps))
 
 
 def _price_total(
-    price: Price, quantity: Decimal, currency: str, fraction: Fraction, *, has_minimum: bool
-) -> list[Step]:
-    """Return the steps from a total quantity to its rounded price."""
-    steps: list[Step] = []
-    units = _billable_units(price, quantity, steps)
-    if units or price.charge_flat_on_zero or not price.model.takes_usage:
-        steps.extend(price.model.rate(units))
+    price: Price, usage: Usage, currency: str, fraction: Fraction, *, has_minimum: bool
+) -> Rated:
+    """Return the steps from a total usage to its rounded price."""
+    rated = price.rate(usage)
+    steps = rated.steps
     amount = cut(total_of(steps), GUARD_PLACES)
     if price.meter is None and fraction != WHOLE:
         words = f"{fraction.numerator}/{fraction.denominator} of the period"
@@ -97,20 +100,7 @@ def _price_total(
         amount = _move(steps, "maximum", "Maximum of the period", amount, limited)
     shown = [step.shown() for step in steps]
     _move(shown, "rounding", "Rounding", total_of(shown), round_amount(amount, currency))
-    return shown
-
-
-def _billable_units(price: Price, quantity: Decimal, steps: list[Step]) -> Decimal:
-    """Return what is left to price of a quantity, and add the steps that say why."""
-    used = max(quantity, ZERO)
-    units = price.unit_conversion.convert(used)
-    if not price.unit_conversion.is_identity:
-        words = f"{grouped(used)} {price.unit_conversion.describe()}"
-        steps.append(Step("conversion", words, ZERO, units))
-    free = min(units, price.free_units)
-    if free:
-        steps.append(Step("free", "Free units", ZERO, free, ZERO))
-    return units - free
+    return Rated(rated.quantity, shown)
 
 
 def _move(

@@ -5,56 +5,23 @@ The documents, their defaults and their rules are described in docs/pricing.md.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
-from typing import Self
+from decimal import Decimal
+from typing import override
 
-from billing.rating.arithmetic import exact_arithmetic, grouped, quotient
-from billing.rating.documents import Fields, as_document, field_names
+from billing.rating.arithmetic import exact_arithmetic
+from billing.rating.documents import Fields
 from billing.rating.errors import PriceError
 from billing.rating.money import words_for_amount
-from billing.rating.price_models import PRICE_MODELS, PriceModel
+from billing.rating.price_models import PRICE_MODELS
+from billing.rating.price_models.base import Tariff
 from billing.rating.proration import PRORATIONS
-
-ZERO = Decimal(0)
-ONE = Decimal(1)
+from billing.rating.usage import UsageKind
 
 TIMINGS = ("arrears", "advance")
-UNIT_ROUNDINGS = {"up": ROUND_CEILING, "down": ROUND_FLOOR, "half_up": ROUND_HALF_UP}
 
 
-@dataclass(frozen=True, slots=True)
-class UnitConversion:
-    """How metered units become priced units: divided, then rounded up, down, half up or not."""
-
-    divide_by: Decimal = ONE
-    round: str | None = None
-
-    @classmethod
-    def parse(cls, fields: Fields) -> Self:
-        fields.only(field_names(cls), "A unit conversion")
-        return cls(
-            divide_by=fields.positive_quantity("divide_by", ONE),
-            round=fields.optional_choice("round", UNIT_ROUNDINGS),
-        )
-
-    @property
-    def is_identity(self) -> bool:
-        return self.divide_by == 1 and self.round is None
-
-    def convert(self, quantity: Decimal) -> Decimal:
-        """Return the priced units of a quantity, called inside `exact_arithmetic`."""
-        units = quantity if self.divide_by == 1 else quotient(quantity, self.divide_by)
-        if self.round is None:
-            return units
-        return units.to_integral_value(UNIT_ROUNDINGS[self.round])
-
-    def describe(self) -> str:
-        rounding = f", rounded {self.round.replace('_', ' ')}" if self.round else ""
-        return f"in units of {grouped(self.divide_by)}{rounding}"
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price(Tariff):
     """One price of a plan: what a price document says.
 
     `meter` is `None` for a fee, which does not depend on metered usage: a flat amount, or a
@@ -64,28 +31,16 @@ class Price:
     key: str
     name: str
     meter: str | None
-    model: PriceModel
-    free_units: Decimal = ZERO
     minimum_amount: Decimal | None = None
     maximum_amount: Decimal | None = None
-    unit_conversion: UnitConversion = UnitConversion()
-    charge_flat_on_zero: bool = True
     timing: str = "arrears"
     proration: str = "day"
 
-    def as_document(self) -> dict[str, object]:
-        """Return the document that `parse_price` reads back as an equal price."""
-        document = {name: as_document(getattr(self, name)) for name in field_names(Price)}
-        return {**document, "model": self.model.key, **self.model.as_document()}
-
+    @override
     def describe(self, currency: str) -> str:
         """Return the sentence that customers read, amounts in `currency`."""
         with exact_arithmetic():
-            words = self.model.describe(currency)
-        free = f"first {grouped(self.free_units)} free, then " if self.free_units else ""
-        phrases = [f"{free}{words}"]
-        if not self.unit_conversion.is_identity:
-            phrases.append(self.unit_conversion.describe())
+            phrases = [Tariff.describe(self, currency)]
         if self.minimum_amount:
             phrases.append(f"at least {words_for_amount(self.minimum_amount, currency)}")
         if self.maximum_amount is not None:
@@ -97,21 +52,18 @@ def parse_price(document: object, path: str = "") -> Price:
     """Read a price document found at `path`; raise `PriceError` on the first fault."""
     fields = Fields(document, path, what="a price")
     model = PRICE_MODELS[fields.choice("model", PRICE_MODELS)]
-    fields.only({*field_names(Price), *model.names()}, f"A {model.key} price")
-    conversion = fields.object("unit_conversion", "a unit conversion")
+    fields.only({*Price.names(), *model.names()}, f"A {model.key} price")
     key = fields.key("key")
     price = Price(
         key=key,
         name=fields.text("name", key),
         meter=fields.optional_key("meter"),
         model=model.parse(fields),
-        free_units=fields.quantity("free_units", ZERO),
         minimum_amount=fields.optional_rate("minimum_amount"),
         maximum_amount=fields.optional_rate("maximum_amount"),
-        unit_conversion=UnitConversion.parse(conversion),
-        charge_flat_on_zero=fields.boolean("charge_flat_on_zero", default=True),
         timing=fields.choice("timing", TIMINGS, "arrears"),
         proration=fields.choice("proration", PRORATIONS, "day"),
+        **Tariff.parse_units(fields),
     )
     _check(price, fields)
     return price
@@ -145,14 +97,24 @@ def _check(price: Price, fields: Fields) -> None:
         raise PriceError(
             fields.at("timing"), "Usage is known at the end of its period: write arrears."
         )
-    if not price.model.takes_usage:
-        _check_counts_nothing(price, fields)
+    if price.meter is not None and not price.model.takes_usage:
+        raise PriceError(
+            fields.at("meter"), f"A {price.model.key} price counts no units: leave meter out."
+        )
+    if price.model.usage_kind is not UsageKind.QUANTITY:
+        _check_counts_no_units(price, fields)
 
 
-def _check_counts_nothing(price: Price, fields: Fields) -> None:
-    plainest = Price(key=price.key, name=price.name, meter=None, model=price.model)
-    for name in ("meter", "free_units", "unit_conversion"):
+def _check_counts_no_units(price: Price, fields: Fields) -> None:
+    """Refuse what would change a quantity where the model reads none."""
+    plainest = Tariff(model=price.model)
+    advice = _NO_UNITS.get(price.model.usage_kind, "leave {} out")
+    for name in ("free_units", "unit_conversion"):
         if getattr(price, name) != getattr(plainest, name):
             raise PriceError(
-                fields.at(name), f"A {price.model.key} price counts no units: leave {name} out."
+                fields.at(name),
+                f"A {price.model.key} price counts no units: {advice.format(name)}.",
             )
+
+
+_NO_UNITS = {UsageKind.QUANTITIES: "write {} in the price of each cell"}

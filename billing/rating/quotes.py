@@ -7,21 +7,13 @@ from decimal import Decimal
 from billing.rating.arithmetic import plain
 from billing.rating.documents import Fields, described, field_names, listed, parse_percent
 from billing.rating.errors import PriceError
-from billing.rating.lines import RatedLine, price_quantity
+from billing.rating.lines import RatedLine, price_usage
 from billing.rating.money import check_currency, currency_exponent, round_amount
 from billing.rating.prices import Price, parse_prices
 from billing.rating.totals import Discount, Totals, total_lines
+from billing.rating.usage import PeriodUsage, no_usage, parse_usage
 
 ZERO = Decimal(0)
-ONE = Decimal(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """How much of a price's meter a period has seen so far, and how much of it was billed."""
-
-    quantity: Decimal
-    billed_quantity: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +22,7 @@ class Quote:
 
     currency: str
     prices: tuple[Price, ...]
-    usage: Mapping[str, Usage]
+    usage: Mapping[str, PeriodUsage]
     discounts: tuple[Discount, ...]
     tax_rates: tuple[Decimal, ...]
     credits: Decimal
@@ -40,9 +32,8 @@ class Quote:
         return [self._line(price) for price in self.prices]
 
     def _line(self, price: Price) -> RatedLine:
-        unused = Usage(ZERO if price.model.takes_usage else ONE)
-        usage = self.usage.get(price.key, unused)
-        return price_quantity(price, usage.quantity, usage.billed_quantity, self.currency)
+        used = self.usage.get(price.key) or no_usage(price.model.usage_kind)
+        return price_usage(price, used.usage, used.billed, self.currency)
 
     def totals(self, lines: Collection[RatedLine]) -> Totals:
         return total_lines(
@@ -82,7 +73,7 @@ def parse_quote(document: object) -> Quote:
     return Quote(
         currency=currency,
         prices=prices,
-        usage=_parse_usage(fields, keys),
+        usage=_parse_usage(fields, prices),
         discounts=tuple(
             _parse_discount(discount, keys)
             for discount in fields.objects("discounts", "a discount")
@@ -108,17 +99,14 @@ def _parse_prices(fields: Fields) -> tuple[Price, ...]:
     return parse_prices(documents)
 
 
-def _parse_usage(fields: Fields, keys: Collection[str]) -> dict[str, Usage]:
+def _parse_usage(fields: Fields, prices: Collection[Price]) -> dict[str, PeriodUsage]:
     documents = fields.object("usage", "the usage of each price")
+    models = {price.key: price.model for price in prices}
     usage = {}
     for key in documents.document:
-        _check_known(key, keys, documents.at(str(key)))
+        model = models[_check_known(key, models, documents.at(str(key)))]
         entry = documents.object(key, "the usage of a price")
-        entry.only(field_names(Usage), "Usage")
-        usage[key] = Usage(
-            quantity=entry.signed_quantity("quantity"),
-            billed_quantity=entry.optional_signed_quantity("billed_quantity"),
-        )
+        usage[key] = parse_usage(entry, model.usage_kind, model.key)
     return usage
 
 

@@ -14,6 +14,12 @@ type StepKind = Literal[
     "units",
     "tier",
     "package",
+    "dynamic",
+    "percentage",
+    "fixed",
+    "event_minimum",
+    "event_maximum",
+    "unpriced",
     "proration",
     "minimum",
     "maximum",
@@ -22,10 +28,14 @@ type StepKind = Literal[
 ]
 
 
+ONE_PERCENT = Decimal("0.01")
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One line of an explanation, such as "Next 9,000", 500 at 0.008 each, 4.000.
 
+    `rate` is the percentage of `quantity` that is charged, where it is one.
     `tier`, `tier_from` and `tier_up_to` are set on the steps of a tier: its number from 1, the
     quantity above which it begins, and the last one in it (`None` when it has no end).
     """
@@ -38,6 +48,7 @@ class Step:
     tier: int | None = None
     tier_from: Decimal | None = None
     tier_up_to: Decimal | None = None
+    rate: Decimal | None = None
 
     def shown(self) -> "Step":
         """Return the step without the digits of a division that goes on for ever."""
@@ -58,8 +69,15 @@ class Step:
             document["quantity"] = plain(self.quantity)
         if self.unit_amount is not None:
             document["unit_amount"] = plain(self.unit_amount)
+        if self.rate is not None:
+            document["rate"] = plain(self.rate)
         document["amount"] = plain(self.amount)
         return document
+
+
+def percentage_of(value: Decimal, percent: Decimal) -> Decimal:
+    """Return a percentage of a value, called inside `exact_arithmetic`."""
+    return value * percent * ONE_PERCENT
 
 
 def total_of(steps: Iterable[Step]) -> Decimal:

@@ -13,7 +13,7 @@ from typing import Any
 from billing import formatting
 from billing.models import InvoiceLine, Subscription
 from billing.models import Price as PriceRow
-from billing.rating.lines import price_quantity
+from billing.rating.lines import price_usage
 from billing.rating.periods import BillingPeriod, Period
 from billing.rating.prices import Price, parse_price
 from billing.rating.proration import proration_fraction
@@ -82,7 +82,7 @@ def statement_line(
         quantity = used_quantity(subscription.customer, row.meter, period.start, end)
     fraction = fee_fraction(subscription, price, period)
     currency = subscription.plan_version.currency
-    rated = price_quantity(price, quantity, None, currency, fraction=fraction)
+    rated = price_usage(price, quantity, None, currency, fraction=fraction)
     return StatementLine(
         kind=InvoiceLine.Kind.FEE if row.meter is None else InvoiceLine.Kind.USAGE,
         price=row.key,

@@ -11,18 +11,29 @@ from hypothesis import strategies as st
 
 from billing.rating.arithmetic import exact_arithmetic
 from billing.rating.errors import PriceError
-from billing.rating.lines import RatedLine, price_quantity
+from billing.rating.lines import RatedLine, price_usage
 from billing.rating.money import currency_exponent
 from billing.rating.prices import parse_price
 from billing.rating.steps import total_of
 from tests.billing.rating.strategies import (
     CURRENCIES,
+    EXPECTED,
     QUANTITIES,
+    QUANTITY_MODELS,
     SIGNED_QUANTITIES,
+    as_price,
     expected_price,
+    half_of,
     half_up,
+    matrices,
+    numbers,
     price_documents,
+    priced_usages,
+    read_usage,
+    usages,
 )
+
+type Priced = tuple[dict[str, Any], list[dict[str, Any]]]
 
 PER_MINUTE = {
     "key": "calls",
@@ -36,12 +47,19 @@ PER_THIRD = {**PER_MINUTE, "unit_amount": "0.04", "unit_conversion": {"divide_by
 
 
 def line_for(
-    document: dict[str, Any], quantity: str, billed: str | None = None, **options: Any
+    document: dict[str, Any],
+    usage: str | dict[str, Any],
+    billed: str | dict[str, Any] | None = None,
+    **options: Any,
 ) -> RatedLine:
+    """Price a usage, a quantity or in the form of a quote, and what was billed of it."""
     currency = options.pop("currency", "USD")
-    billed_quantity = None if billed is None else Decimal(billed)
-    return price_quantity(
-        parse_price(document), Decimal(quantity), billed_quantity, currency, **options
+    now, before = (
+        read_usage(document, {"quantity": given} if isinstance(given, str) else given or {}).usage
+        for given in (usage, usage if billed is None else billed)
+    )
+    return price_usage(
+        parse_price(document), now, None if billed is None else before, currency, **options
     )
 
 
@@ -49,21 +67,19 @@ def moves(line: RatedLine) -> list[str]:
     return [f"{step.kind} {step.amount}" for step in line.steps]
 
 
-@given(price_documents(), SIGNED_QUANTITIES, CURRENCIES)
-@example(PER_MINUTE, "20", "USD")
-def test_price_is_the_exact_fraction_rounded_once(
-    document: dict[str, Any], quantity: str, currency: str
-) -> None:
-    line = line_for(document, quantity, currency=currency)
-    exact = expected_price(document, quantity, has_minimum=True)
+@given(priced_usages(price_documents(*EXPECTED)), CURRENCIES)
+@example((PER_MINUTE, [{"quantity": "20"}]), "USD")
+def test_price_is_the_exact_fraction_rounded_once(priced: Priced, currency: str) -> None:
+    document, (usage,) = priced
+    line = line_for(document, usage, currency=currency)
+    exact = expected_price(document, usage, has_minimum=True)
     assert Fraction(line.amount) == half_up(exact, currency_exponent(currency))
 
 
-@given(price_documents(), SIGNED_QUANTITIES, st.none() | SIGNED_QUANTITIES, CURRENCIES)
-def test_steps_sum_to_the_amount_in_whole_minor_units(
-    document: dict[str, Any], quantity: str, billed: str | None, currency: str
-) -> None:
-    line = line_for(document, quantity, billed, currency=currency)
+@given(priced_usages(most=2), CURRENCIES)
+def test_steps_sum_to_the_amount_in_whole_minor_units(priced: Priced, currency: str) -> None:
+    document, usages = priced
+    line = line_for(document, usages[-1], *usages[:-1], currency=currency)
     with exact_arithmetic():
         assert total_of(line.steps) == line.amount
     assert line.amount.as_tuple().exponent == -currency_exponent(currency)
@@ -71,10 +87,11 @@ def test_steps_sum_to_the_amount_in_whole_minor_units(
     assert sum(printed) == Fraction(line.amount)
 
 
-@given(price_documents(), st.lists(SIGNED_QUANTITIES, min_size=1, max_size=5), CURRENCIES)
+@given(priced_usages(most=5), CURRENCIES)
 def test_billing_a_period_in_parts_gives_the_price_of_the_whole(
-    document: dict[str, Any], totals: list[str], currency: str
+    priced: Priced, currency: str
 ) -> None:
+    document, totals = priced
     first = line_for(document, totals[0], currency=currency, is_final=len(totals) == 1)
     parts = [first] + [
         line_for(document, total, billed, currency=currency, is_final=index == len(totals) - 2)
@@ -85,15 +102,79 @@ def test_billing_a_period_in_parts_gives_the_price_of_the_whole(
         assert sum(part.amount for part in parts) == whole.amount
 
 
-@given(price_documents("per_unit", "graduated", "package"), QUANTITIES, QUANTITIES)
+PARTS = st.fractions(0, 1, max_denominator=10**13)
+MONOTONE = [model for model in QUANTITY_MODELS if model != "volume"]
+
+
+@given(price_documents(*MONOTONE), QUANTITIES, QUANTITIES)
 def test_more_usage_never_costs_less(document: dict[str, Any], one: str, other: str) -> None:
     less, more = sorted([one, other], key=Fraction)
     assert line_for(document, less).amount <= line_for(document, more).amount
 
 
-@given(price_documents(), QUANTITIES)
+@given(price_documents("percentage"), st.lists(SIGNED_QUANTITIES), SIGNED_QUANTITIES)
+def test_an_event_more_never_costs_less(
+    document: dict[str, Any], values: list[str], value: str
+) -> None:
+    less, more = (line_for(document, {"values": each}) for each in (values, [*values, value]))
+    assert less.amount <= more.amount
+
+
+@given(priced_usages(matrices(*MONOTONE).map(as_price)), QUANTITIES)
+def test_more_usage_of_a_combination_never_costs_less(priced: Priced, more: str) -> None:
+    document, (usage,) = priced
+    entries = [
+        {**entry, "quantity": entry["quantity"].lstrip("-")} for entry in usage["quantities"]
+    ]
+    added = [*entries, {"group": {"region": "eu"}, "quantity": more}]
+    less, more_of_it = (line_for(document, {"quantities": each}) for each in (entries, added))
+    assert less.amount <= more_of_it.amount
+
+
+@given(price_documents("flat", *QUANTITY_MODELS), QUANTITIES)
 def test_usage_below_zero_costs_what_zero_costs(document: dict[str, Any], quantity: str) -> None:
     assert line_for(document, f"-{quantity}").amount == line_for(document, "0").amount
+
+
+@given(price_documents("percentage"), st.lists(QUANTITIES), numbers(least=1))
+def test_an_event_below_zero_changes_nothing(
+    document: dict[str, Any], values: list[str], value: str
+) -> None:
+    with_refund = line_for(document, {"values": [*values[:1], f"-{value}", *values[1:]]})
+    assert with_refund.amount == line_for(document, {"values": values}).amount
+
+
+@given(
+    price_documents("percentage"), st.lists(st.tuples(QUANTITIES, st.integers(1, 5)), max_size=4)
+)
+def test_events_of_one_value_in_a_row_cost_what_they_cost_one_by_one(
+    document: dict[str, Any], runs: list[tuple[str, int]]
+) -> None:
+    price = parse_price(document)
+    together = [(Decimal(value), count) for value, count in runs]
+    singly = [(value, 1) for value, count in together for _ in range(count)]
+    lines = [price_usage(price, iter(each), None, "USD") for each in (together, singly)]
+    assert lines[0] == lines[1]
+
+
+@given(price_documents("percentage"), st.permutations(["0", "5", "10", "10.01", "300", "-7"]))
+def test_order_makes_no_difference_where_the_model_says_so(
+    document: dict[str, Any], values: list[str]
+) -> None:
+    anyhow = {**document, "free_events": 0, "free_amount": "0"}
+    assert not parse_price(anyhow).model.reads.in_order
+    assert line_for(anyhow, {"values": values}) == line_for(anyhow, {"values": sorted(values)})
+
+
+@given(price_documents("matrix"), st.data())
+def test_the_order_and_the_parts_of_combinations_make_no_difference(
+    document: dict[str, Any], data: st.DataObject
+) -> None:
+    entries = data.draw(usages(document))["quantities"]
+    halves = [{**entry, "quantity": half_of(entry["quantity"])} for entry in entries]
+    shuffled = data.draw(st.permutations([*halves, *halves]))
+    lines = [line_for(document, {"quantities": each}) for each in (entries, shuffled)]
+    assert lines[0].amount == lines[1].amount
 
 
 def test_a_correction_below_zero_gives_back_what_was_billed_and_no_more() -> None:
@@ -234,12 +315,13 @@ def test_quantities_of_endless_divisions_are_shown_short() -> None:
     assert [step.as_document()["amount"] for step in steps] == ["0", "0.005", "0.005"]
 
 
-@given(price_documents(), QUANTITIES, st.fractions(0, 1, max_denominator=10**13), CURRENCIES)
-@example(PER_THIRD, "1", Fraction(3, 8), "USD")
+@given(priced_usages(price_documents(*EXPECTED)), PARTS, CURRENCIES)
+@example((PER_THIRD, [{"quantity": "1"}]), Fraction(3, 8), "USD")
 def test_prorated_price_is_the_exact_fraction_rounded_once(
-    document: dict[str, Any], quantity: str, fraction: Fraction, currency: str
+    priced: Priced, fraction: Fraction, currency: str
 ) -> None:
+    document, (usage,) = priced
     unlimited = {**document, "minimum_amount": None, "maximum_amount": None}
-    line = line_for(unlimited, quantity, currency=currency, fraction=fraction)
-    exact = expected_price(unlimited, quantity, has_minimum=True) * fraction
+    line = line_for(unlimited, usage, currency=currency, fraction=fraction)
+    exact = expected_price(unlimited, usage, has_minimum=True) * fraction
     assert Fraction(line.amount) == half_up(exact, currency_exponent(currency))

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from billing.rating.documents import listed
 from billing.rating.errors import PriceError
+from billing.rating.price_models import PRICE_MODELS
 from billing.rating.prices import parse_price, parse_prices
 
 CALLS = {"key": "calls", "model": "per_unit", "unit_amount": "0.01"}
@@ -13,6 +15,7 @@ FEE = {"key": "base", "model": "flat", "amount": "49"}
 NUMBERED: dict[Any, Any] = {**CALLS, 7: "1"}
 PACKS = {"key": "packs", "model": "package", "size": "100", "amount": "5"}
 
+MODELS = listed(PRICE_MODELS)
 NUMBER = 'Write a decimal number as a string, such as "0.01", not '
 KEY_RULE = (
     "A key is 1 to 100 letters, digits, dots, colons, hyphens or underscores, "
@@ -39,17 +42,17 @@ def refusal(document: object, path: str = "") -> tuple[str, str]:
         (
             {"key": "calls"},
             "model",
-            '"model" is missing. Write flat, graduated, package, per_unit or volume.',
+            f'"model" is missing. Write {MODELS}.',
         ),
         (
             {**CALLS, "model": "perunit"},
             "model",
-            'Write flat, graduated, package, per_unit or volume, not "perunit".',
+            f'Write {MODELS}, not "perunit".',
         ),
         (
             {**CALLS, "model": ["flat"]},
             "model",
-            "Write flat, graduated, package, per_unit or volume, not a list.",
+            f"Write {MODELS}, not a list.",
         ),
         (
             {**CALLS, "unit_amout": "1"},

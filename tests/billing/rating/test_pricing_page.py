@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from billing.rating.lines import price_quantity
+from billing.rating.lines import price_usage
 from billing.rating.price_models import PRICE_MODELS
 from billing.rating.prices import Price, parse_price
 from billing.rating.quotes import quote
+from billing.rating.usage import Usage, UsageKind
 
 PAGE = (Path(__file__).parents[3] / "docs" / "pricing.md").read_text()
 _PARTS = re.split(r"^### `(\w+)`: ", PAGE, flags=re.MULTILINE)[1:]
@@ -25,7 +26,23 @@ def document_in(text: str) -> Any:
 
 
 def amounts_in(text: str) -> list[tuple[str, str]]:
-    return re.findall(r"^\| ([\w.]+) \| ([\d.]+) \|$", text, re.MULTILINE)
+    return re.findall(r"^\| ([\w., -]+) \| ([\d.]+) \|$", text, re.MULTILINE)
+
+
+def usage_in(text: str, price: Price) -> Usage:
+    """Return the usage that a cell of a table describes: 22; 50, -30; eu large 10, us small 5."""
+    match price.model.reads.kind:
+        case UsageKind.VALUES:
+            return [(Decimal(value), 1) for value in text.split(", ")]
+        case UsageKind.QUANTITIES:
+            entries = [entry.split() for entry in text.split(", ")]
+            dimensions = price.model.reads.dimensions
+            return [
+                (dict(zip(dimensions, entry, strict=False)), Decimal(entry[-1]))
+                for entry in entries
+            ]
+        case _:
+            return Decimal(text)
 
 
 def test_every_model_has_its_section() -> None:
@@ -37,7 +54,7 @@ def test_section_gives_the_label_the_summary_and_every_field(model: str) -> None
     section, known = SECTIONS[model], PRICE_MODELS[model]
     assert section.startswith(known.label.lower())
     assert known.summary in section
-    assert all(f"| `{name}` |" in section for name in known.names())
+    assert all(f"| `{name}` " in section for name in known.names())
 
 
 @pytest.mark.parametrize("model", PRICE_MODELS)
@@ -47,8 +64,8 @@ def test_section_tells_what_its_example_costs(model: str) -> None:
     assert f"Customers read: {price.describe('USD')}\n" in SECTIONS[model]
     costs = amounts_in(SECTIONS[model].split("## Proration")[0])
     assert len(costs) > 1
-    for quantity, amount in costs:
-        assert str(price_quantity(price, Decimal(quantity), None, "USD").amount) == amount
+    for used, amount in costs:
+        assert str(price_usage(price, usage_in(used, price), None, "USD").amount) == amount
 
 
 def test_every_field_of_a_price_is_listed() -> None:

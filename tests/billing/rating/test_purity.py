@@ -8,8 +8,8 @@ IMPORT_ALL = """
 import importlib, pathlib, sys
 sys.modules["django"] = None
 import billing.rating
-for file in pathlib.Path("billing/rating").glob("*.py"):
-    importlib.import_module("billing.rating." + file.stem if file.stem != "__init__" else "billing.rating")
+for file in pathlib.Path("billing/rating").rglob("*.py"):
+    importlib.import_module(".".join(file.with_suffix("").parts).removesuffix(".__init__"))
 assert not [name for name in sys.modules if name.split(".")[0] in ("config", "customers", "metering")]
 """
 

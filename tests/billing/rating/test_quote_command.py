@@ -10,6 +10,9 @@ from typing import IO, Any
 
 import pytest
 
+from billing.rating.documents import listed
+from billing.rating.price_models import PRICE_MODELS
+
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "manage.py", "quote"]
 ENVIRONMENT = {**os.environ, "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}
@@ -62,7 +65,7 @@ def test_an_error_names_code_message_field_and_line(
 ) -> None:
     assert results_of(mixed)[1]["error"] == {
         "code": "invalid",
-        "message": 'Write flat, graduated, package, per_unit or volume, not "fat".',
+        "message": f'Write {listed(PRICE_MODELS)}, not "fat".',
         "field": "prices.0.model",
         "line": 2,
     }

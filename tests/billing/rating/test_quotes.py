@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from billing.rating.errors import PriceError
 from billing.rating.quotes import quote
-from tests.billing.rating.strategies import CURRENCIES, SIGNED_QUANTITIES, price_documents
+from tests.billing.rating.strategies import CURRENCIES, priced_usages
 
 CALLS = {"key": "calls", "model": "per_unit", "unit_amount": "1"}
 FEE = {"key": "base", "model": "flat", "amount": "49"}
@@ -81,18 +81,14 @@ def test_a_quote_leaves_its_document_alone() -> None:
 
 
 @given(
-    st.lists(price_documents(), min_size=1, max_size=3),
-    st.lists(SIGNED_QUANTITIES, min_size=3, max_size=3),
+    st.lists(priced_usages(), min_size=1, max_size=3),
     CURRENCIES,
 )
 def test_subtotal_is_the_sum_of_the_lines_and_nothing_is_written_with_an_exponent(
-    prices: list[dict[str, Any]], quantities: list[str], currency: str
+    priced: list[tuple[dict[str, Any], list[dict[str, Any]]]], currency: str
 ) -> None:
-    named = [{**price, "key": f"p{index}"} for index, price in enumerate(prices)]
-    usage = {
-        price["key"]: {"quantity": quantity}
-        for price, quantity in zip(named, quantities, strict=False)
-    }
+    named = [{**document, "key": f"p{index}"} for index, (document, _) in enumerate(priced)]
+    usage = {f"p{index}": used for index, (_, (used,)) in enumerate(priced)}
     result: Any = quote({"currency": currency, "prices": named, "usage": usage})
     assert "E" not in str([[line["amount"], line["quantity"]] for line in result["lines"]])
     minor_units = [int(line["amount"].replace(".", "")) for line in result["lines"]]
@@ -121,9 +117,10 @@ def test_subtotal_is_the_sum_of_the_lines_and_nothing_is_written_with_an_exponen
         ({"usage": {"calls": "1"}}, "usage.calls", "Write the usage of a price as an object"),
         ({"usage": {"calls": {}}}, "usage.calls.quantity", '"quantity" is missing.'),
         (
-            {"usage": {"calls": {"values": ["1"]}}},
-            "usage.calls.values",
-            'Usage has no field "values". Write billed_quantity or quantity.',
+            {"usage": {"calls": {"cells": ["1"]}}},
+            "usage.calls.cells",
+            'The usage of a per_unit price has no field "cells". '
+            "Write billed_quantity, billed_values, quantity or values.",
         ),
         (
             {"usage": {"calls": {"quantity": "1", "billed_quantity": "x"}}},
