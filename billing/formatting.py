@@ -44,6 +44,14 @@ def rate(unit_amount: Decimal, currency: str, locale: str) -> str:
         )
 
 
+def percentage(percent: Decimal, locale: str) -> str:
+    """Write a percentage with every place it has: 1.3%, 1,3 %."""
+    with localcontext(prec=SHOWN_DIGITS):
+        return numbers.format_percent(
+            shown(percent) / 100, locale=parsed_locale(locale), decimal_quantization=False
+        )
+
+
 def quantity(value: Decimal, locale: str) -> str:
     """Write a quantity in groups and with every place it has: 1,234,567.5."""
     with localcontext(prec=SHOWN_DIGITS):

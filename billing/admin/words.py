@@ -102,6 +102,9 @@ def step_words(step: dict[str, Any], currency: str) -> str:
     if "quantity" not in step:
         return f"{step['description']}: {amount}"
     counted = quantity(Decimal(step["quantity"]))
+    if "rate" in step:
+        share = formatting.percentage(Decimal(step["rate"]), LOCALE)
+        return f"{step['description']}: {share} of {counted} = {amount}"
     if "unit_amount" not in step:
         return f"{step['description']}: {counted} = {amount}"
     each = formatting.rate(Decimal(step["unit_amount"]), currency, LOCALE)

@@ -12,6 +12,7 @@ from billing.rating.arithmetic import RATE_PLACES
 from billing.rating.documents import parse_unsigned
 from billing.rating.prices import Price as RatedPrice
 from billing.rating.prices import parse_prices
+from billing.rating.usage import UsageKind
 from billing.services.quotes import invalid_input_for_price_errors
 from billing.services.terms import check_neutral
 from config.errors import DomainError, InvalidInputError
@@ -139,11 +140,21 @@ def parsed_prices(documents: Sequence[object]) -> tuple[RatedPrice, ...]:
     return prices
 
 
+# The forms of usage that statements fetch from metering.
+INVOICED_USAGE = (UsageKind.NOTHING, UsageKind.QUANTITY)
+
+
 def check_billable(price: RatedPrice, path: str) -> None:
     """Refuse what can be quoted but not invoiced."""
     if price.timing == "advance":
         raise InvalidInputError(
             'Fees are invoiced at the end of their period: write "arrears".', field=f"{path}.timing"
+        )
+    if price.model.usage_kind not in INVOICED_USAGE:
+        raise InvalidInputError(
+            f"A {price.model.key} price can be quoted, but invoices do not bill it yet: "
+            "write another model.",
+            field=f"{path}.model",
         )
     if price.meter is None and price.model.takes_usage:
         raise InvalidInputError(

@@ -44,6 +44,11 @@ def rate(context: Context, unit_amount: Decimal | str, currency: str) -> str:
 
 
 @register.simple_tag(takes_context=True)
+def percentage(context: Context, percent: Decimal | str) -> str:
+    return formatting.percentage(Decimal(percent), customer_of(context).locale)
+
+
+@register.simple_tag(takes_context=True)
 def quantity(context: Context, value: Decimal | str) -> str:
     return formatting.quantity(Decimal(value), customer_of(context).locale)
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing import formatting
+from billing.admin import words
 
 PARIS = ZoneInfo("Europe/Paris")
 NARROW = "\u202f"
@@ -43,6 +44,27 @@ def test_a_rate_keeps_every_place_and_has_at_least_those_of_its_currency(
     unit_amount: str, text: str
 ) -> None:
     assert formatting.rate(Decimal(unit_amount), "USD", "en") == text
+
+
+@pytest.mark.parametrize(
+    ("percent", "locale", "text"),
+    [("1.3", "en", "1.3%"), ("0.000042", "en", "0.000042%"), ("12.50", "fr", f"12,5{BOUND}%")],
+)
+def test_a_percentage_keeps_every_place(percent: str, locale: str, text: str) -> None:
+    assert formatting.percentage(Decimal(percent), locale) == text
+
+
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [
+        ({"rate": "1.3", "quantity": "400"}, "Share: 1.3% of 400 = $5.20"),
+        ({"unit_amount": "0.013", "quantity": "400"}, "Share: 400 at $0.013 = $5.20"),
+        ({"quantity": "400"}, "Share: 400 = $5.20"),
+        ({}, "Share: $5.20"),
+    ],
+)
+def test_staff_read_how_a_step_came_about(step: dict[str, str], text: str) -> None:
+    assert words.step_words({"description": "Share", "amount": "5.2", **step}, "USD") == text
 
 
 @given(st.decimals(min_value=-(10**29), max_value=10**29, places=15))
