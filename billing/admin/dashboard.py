@@ -88,7 +88,7 @@ def read_facts(at: datetime) -> Facts:
         at=at,
         hours=hourly_events(start=this_hour - 23 * HOUR, end=at),
         ingest=ingest_totals(at - DAY),
-        folding=folding_state(known_round_at=folded_by(run)),
+        folding=folding_state(),
         open=open_totals(),
         overdue=overdue_totals(at),
         month=issued_totals(start=month_start, end=at),
@@ -97,13 +97,6 @@ def read_facts(at: datetime) -> Facts:
         run=run,
         failed_tasks=Failure.objects.filter(stopped__gte=at - DAY).count(),
     )
-
-
-def folded_by(run: BillingRun | None) -> datetime | None:
-    """Return when a nightly run began to fold, if all that it did ended well."""
-    if run is None or run.status != BillingRun.Status.COMPLETED:
-        return None
-    return run.started_at
 
 
 def hour_bars(facts: Facts) -> list[Bar]:

@@ -5,12 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from django.db.models import Count, Sum
 from django.db.models.functions import TruncHour
-from django_q.models import Success
 
-from metering.models import IngestBatch
+from metering.models import FoldingRound, IngestBatch
 
 HOUR = timedelta(hours=1)
-FOLDING_TASK = "metering.tasks.aggregate"
 
 
 def hourly_events(*, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
@@ -37,15 +35,13 @@ class FoldingState:
     waiting_since: datetime | None
 
 
-def folding_state(*, known_round_at: datetime | None = None) -> FoldingState:
-    """Return how fresh the roll-ups are; `known_round_at` is when other work last folded as well.
+def folding_state() -> FoldingState:
+    """Return how fresh the roll-ups are.
 
     Whatever came in before the latest round is folded; what came in since may be, and usage
     counts it either way.
     """
-    rounds = Success.objects.filter(func=FOLDING_TASK).order_by("-started")
-    instants = (known_round_at, rounds.values_list("started", flat=True).first())
-    folded_at = max((instant for instant in instants if instant is not None), default=None)
+    folded_at = FoldingRound.objects.values_list("began_at", flat=True).first()
     batches = IngestBatch.objects.filter(accepted__gt=0)
     if folded_at is not None:
         batches = batches.filter(received_at__gte=folded_at)

@@ -5,10 +5,11 @@ import logging
 from datetime import datetime
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from config.errors import DomainError
 from customers.models import Customer
-from metering.models import Meter, UsageBucket, UsageMember
+from metering.models import FoldingRound, Meter, UsageBucket, UsageMember
 from metering.selectors import rollups
 from metering.selectors.freshness import pending_events
 from metering.selectors.rollups import FreshRows, Selection
@@ -50,6 +51,8 @@ def fold_pending(*, at: datetime) -> int:
     logged, left for the next time and told at the end by a DomainError. Usage is right all the
     same, read from the events.
     """
+    # How fresh the roll-ups are is a fact of the clock on the wall, whatever instant is worked as of.
+    began_at = timezone.now()
     folded = 0
     failed: list[str] = []
     for customer_id, events in pending_events():
@@ -67,7 +70,17 @@ def fold_pending(*, at: datetime) -> int:
     if failed:
         message = f"{folded} events were folded, but not all; the log says what failed for "
         raise DomainError(message + ", ".join(failed) + ".", code="folding_failed")
+    note_round(began_at, folded)
     return folded
+
+
+def note_round(began_at: datetime, events: int) -> None:
+    """Keep the latest round that ended well; one that began earlier and took longer is not it."""
+    known = FoldingRound.objects.filter(began_at__gte=began_at)
+    if not known.exists():
+        FoldingRound.objects.update_or_create(
+            pk=1, defaults={"began_at": began_at, "events": events}
+        )
 
 
 def fold_customer(*, customer_id: int, events: int) -> int:

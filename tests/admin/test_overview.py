@@ -15,6 +15,7 @@ from django_q.models import Task
 from billing.admin.tiles import Tile
 from billing.models import BillingRun, Invoice, StripePush, Subscription
 from customers.models import Customer
+from metering.models import FoldingRound
 from tests.admin import world
 from tests.admin.test_registry import check_budget
 from tests.factories import make_customer, make_plan, make_subscription
@@ -165,18 +166,12 @@ def test_events_that_wait_to_be_folded_are_told(
     desk: Client, acme: Customer, now: datetime
 ) -> None:
     report([event("a")], at=now - timedelta(hours=3))
-    good_run(now, started_at=now - timedelta(hours=2))
+    FoldingRound.objects.create(began_at=now - timedelta(hours=2), events=1)
+    good_run(now)
     assert alarms(desk) == []
     report([event("b")], at=now - timedelta(hours=1))
     assert alarms(desk) == ["Events have come in that are not folded yet."]
-    Task.objects.create(
-        id="1",
-        name="t",
-        func="metering.tasks.aggregate",
-        started=now - timedelta(minutes=3),
-        stopped=now,
-        success=True,
-    )
+    FoldingRound.objects.update(began_at=now - timedelta(minutes=3))
 
     assert alarms(desk) == []
     assert tile(desk, "Roll-ups").figures == ("3\xa0minutes ago",)

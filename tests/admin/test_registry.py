@@ -24,7 +24,7 @@ OURS = ("customers", "metering", "billing")
 # Composite primary keys: read through the pages "Events" and "Usage".
 UNREGISTERABLE = {"Event", "EventKey", "PendingBatch", "UsageBucket", "UsageMember"}
 # A plan version reads as its prices, an invoice as its lines and what was taken back of it, a
-# subscription as its changes and what they came to.
+# subscription as its changes and what they came to, a folding round on the overview.
 SHOWN_WITH_THEIR_OWNERS = {
     "Price",
     "InvoiceLine",
@@ -33,6 +33,7 @@ SHOWN_WITH_THEIR_OWNERS = {
     "SubscriptionChange",
     "SubscriptionPhase",
     "SubscriptionPeriod",
+    "FoldingRound",
 }
 
 

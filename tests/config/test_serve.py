@@ -124,12 +124,14 @@ def words_of(process: psutil.Process) -> set[str]:
     return set(" ".join(process.cmdline()).split())
 
 
-def test_web_and_worker_run_together_until_they_are_told_to_stop(serve: Serve) -> None:
+def test_web_worker_and_aggregator_run_together_until_they_are_told_to_stop(serve: Serve) -> None:
     process, address = serve()
     with urllib.request.urlopen(f"{address}/static/unfold/css/styles.css") as answer:  # noqa: S310
         assert answer.status == 200
     family = psutil.Process(process.pid).children(recursive=True)
-    assert {"granian", "qcluster"} <= {word for child in family for word in words_of(child)}
+    assert {"granian", "qcluster", "aggregate"} <= {
+        word for child in family for word in words_of(child)
+    }
 
     process.send_signal(signal.SIGTERM)
 
@@ -146,8 +148,10 @@ def test_ctrl_c_at_the_terminal_stops_everything_cleanly(serve: Serve) -> None:
     assert (code, "Traceback" in messages) == (0, False)
 
 
-@pytest.mark.parametrize(("program", "word"), [("worker", "qcluster"), ("web", "granian")])
-def test_when_one_of_them_dies_the_other_is_stopped_and_the_failure_told(
+@pytest.mark.parametrize(
+    ("program", "word"), [("worker", "qcluster"), ("web", "granian"), ("aggregator", "aggregate")]
+)
+def test_when_one_of_them_dies_the_others_are_stopped_and_the_failure_told(
     serve: Serve, program: str, word: str
 ) -> None:
     process, _ = serve()

@@ -1,4 +1,4 @@
-"""`manage.py serve`: the web server and the background worker, together."""
+"""`manage.py serve`: the web server, the background worker and the aggregator, together."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ STOP_SECONDS = 10
 
 
 class Command(BaseCommand):
-    help = "Run the web server and the background worker together until SIGTERM or Ctrl-C."
+    help = "Run web server, background worker and aggregator together until SIGTERM or Ctrl-C."
 
     @override
     def add_arguments(self, parser: CommandParser) -> None:
@@ -44,13 +44,14 @@ class Command(BaseCommand):
             [
                 Program("web", web_server(host, port, options["web_workers"])),
                 Program("worker", [sys.executable, manage_py(), "qcluster"]),
+                Program("aggregator", [sys.executable, manage_py(), "aggregate", "--follow"]),
             ],
             environment=os.environ | {"PORT": str(port)},
         )
         if ending.crashed:
             raise CommandError(
                 f"The {ending.crashed} process ended by itself with exit code {ending.exit_code}, "
-                "so the other was stopped too; the lines above say why. Start again, or let a "
+                "so the others were stopped too; the lines above say why. Start again, or let a "
                 "service manager do it."
             )
 

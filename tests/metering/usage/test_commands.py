@@ -1,15 +1,23 @@
 """aggregate, verify_usage and describe_aggregations."""
 
+import os
+import signal
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
+from config.errors import DomainError
 from customers.models import Customer
 from metering.aggregations import REGISTRY
-from metering.models import UsageBucket, UsageMember
+from metering.management.commands import aggregate
+from metering.models import FoldingRound, UsageBucket, UsageMember
+from metering.services import folding
 from tests.factories import NOW, make_customer, make_meter
 from tests.metering.usage.stored import Use, store_batch
 
@@ -72,3 +80,44 @@ def test_the_reference_of_aggregations_is_up_to_date() -> None:
     hint = "Run: manage.py describe_aggregations > docs/aggregations.md"
     assert REFERENCE.read_text() == text, hint
     assert all(aggregation.definition in text for aggregation in REGISTRY.values())
+
+
+def test_following_goes_on_after_failures_until_it_is_told_to_stop(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troubles = [DomainError("not all", code="folding_failed"), OperationalError("away"), None]
+    before = signal.getsignal(signal.SIGTERM)
+
+    def fold_pending(*, at: datetime) -> int:
+        if trouble := troubles.pop(0):
+            raise trouble
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr(aggregate, "fold_pending", fold_pending)
+    run("aggregate", follow=True, pause=1)
+
+    assert troubles == []
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("text", ["0", "61", "1.5", "often"])
+def test_a_pause_is_some_seconds(text: str) -> None:
+    with pytest.raises(CommandError, match="from 1 to 60"):
+        call_command("aggregate", "--follow", f"--pause={text}")
+
+
+def test_a_round_that_ended_well_is_noted_and_one_that_failed_is_not(
+    acme: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_batch(acme, [Use(NOW)])
+    monkeypatch.setattr(folding, "fold_customer", Mock(side_effect=ValueError))
+    with pytest.raises(CommandError):
+        run("aggregate")
+    assert not FoldingRound.objects.exists()
+
+    monkeypatch.undo()
+    run("aggregate")
+    run("aggregate")
+
+    assert FoldingRound.objects.get().events == 0
