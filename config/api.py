@@ -17,9 +17,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from config.errors import DomainError, InvalidInputError, NotFoundError
+from config.errors import DomainError, InvalidInputError, NotFoundError, TooLargeError
 
 RETRY_AFTER_SECONDS = 5
+DOMAIN_STATUSES: dict[type[DomainError], int] = {
+    TooLargeError: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+}
 POSITION = re.compile("[0-9]{1,18}")
 # What a database cannot store as text: the zero character and halves of surrogate pairs.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -139,7 +142,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
             details = {error.field: [error.message]} if error.field else None
             return error_response(422, error.code, error.message, details)
         case DomainError():
-            return error_response(409, error.code, error.message)
+            http_status = DOMAIN_STATUSES.get(type(error), status.HTTP_409_CONFLICT)
+            return error_response(http_status, error.code, error.message)
         case exceptions.ValidationError():
             return error_response(422, "invalid", first_message(error.detail), error.detail)
         case exceptions.Throttled():

@@ -33,3 +33,9 @@ class NotFoundError(DomainError):
     """Nothing there, or nothing this caller may see; the API answers 404."""
 
     code = "not_found"
+
+
+class TooLargeError(DomainError):
+    """More than one request may hold; the API answers 413."""
+
+    code = "too_large"

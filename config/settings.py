@@ -178,6 +178,7 @@ LOGGING = logging_settings(is_json=not IS_LOCAL)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["customers.api.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["customers.api.permissions.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["customers.api.throttling.KeyRateLimit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["config.api.StrictJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "config.api.KeysetPagination",

@@ -142,7 +142,7 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
 
     class Meta:
         model = ApiKey
-        fields = ("name", "customer", "scopes", "expires_at")
+        fields = ("name", "customer", "scopes", "event_types", "rate_limit", "expires_at")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -165,13 +165,17 @@ class ApiKeyAdmin(ServiceAdmin[ApiKey]):
     list_select_related = ("customer",)
     search_fields = ("name", "prefix", "customer__key", "customer__name")
     autocomplete_fields = ("customer",)
-    add_fieldsets = ((None, {"fields": ("name", "customer", "scopes", "expires_at")}),)
+    add_fieldsets = (
+        (None, {"fields": ("name", "customer", "scopes", "expires_at")}),
+        ("Limits", {"fields": ("event_types", "rate_limit")}),
+    )
     fields = (
         "name",
         "prefix",
         "owner",
         "scope_list",
         "state",
+        ("event_types", "rate_limit"),
         "created_at",
         "created_by",
         "expires_at",

@@ -12,13 +12,15 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
 from customers.principals import Principal, Scope
 from customers.tenancy import CustomerOwnedQuerySet
+
+MOST_REQUESTS_A_MINUTE = 1_000_000
 
 validate_key = RegexValidator(
     re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\Z"),
@@ -215,6 +217,20 @@ class ApiKey(models.Model):
     scopes = ArrayField(
         models.CharField(max_length=30, choices=[(scope.value, scope.value) for scope in Scope])
     )
+    event_types = ArrayField(
+        models.CharField(max_length=100),
+        default=list,
+        blank=True,
+        help_text="The only types of events that this key may report; none means all.",
+    )
+    rate_limit = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_REQUESTS_A_MINUTE)],
+        help_text="How many requests it may make a minute; empty means as many as it likes.",
+    )
+    # The instant up to which the requests made so far use up the rate limit.
+    spent_until = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     created_by = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
@@ -239,4 +255,9 @@ class ApiKey(models.Model):
     def principal(self) -> Principal:
         customer_ids = None if self.customer_id is None else frozenset({self.customer_id})
         scopes = frozenset(Scope(scope) for scope in self.scopes)
-        return Principal(customer_ids=customer_ids, scopes=scopes, api_key_id=self.pk)
+        return Principal(
+            customer_ids=customer_ids,
+            scopes=scopes,
+            api_key_id=self.pk,
+            event_types=frozenset(self.event_types) or None,
+        )

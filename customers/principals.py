@@ -17,13 +17,15 @@ class Scope(StrEnum):
 class Principal:
     """A caller, and the customers whose objects it may see.
 
-    `customer_ids` is None for staff and operator keys, who see every customer.
+    `customer_ids` is None for staff and operator keys, who see every customer; `event_types` is
+    None for whoever may report events of every type.
     """
 
     customer_ids: frozenset[int] | None
     scopes: frozenset[Scope] = frozenset()
     api_key_id: int | None = None
     user_id: int | None = None
+    event_types: frozenset[str] | None = None
 
     @property
     def sees_all_customers(self) -> bool:

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Coalesce, Greatest
 
 from config.errors import DomainError, InvalidInputError
 from config.validation import validate
@@ -68,12 +69,15 @@ def create_api_key(
     at: datetime,
     customer: Customer | None = None,
     scopes: Collection[str] = CUSTOMER_SCOPES,
+    event_types: Collection[str] = (),
+    rate_limit: int | None = None,
     expires_at: datetime | None = None,
     created_by: User | None = None,
 ) -> IssuedKey:
     """Make a key; its secret is returned once and cannot be read again.
 
-    Raises InvalidInputError for an unknown or missing scope, for `admin` on a customer's key, and
+    `event_types` are all that it may report, unless there are none; `rate_limit` is in requests a
+    minute. Raises InvalidInputError for an unknown or missing scope, for `admin` on a customer's key, and
     for an expiry in the past.
     """
     if not scopes:
@@ -92,6 +96,8 @@ def create_api_key(
         prefix=prefix,
         secret_digest=digest_of(secret),
         scopes=sorted(set(scopes)),
+        event_types=sorted(set(event_types)),
+        rate_limit=rate_limit,
         created_at=at,
         created_by=created_by,
         expires_at=expires_at,
@@ -120,6 +126,26 @@ def authenticate_api_key(*, secret: str, at: datetime) -> ApiKey | None:
     return api_key
 
 
+def take_turn(*, api_key: ApiKey, at: datetime) -> timedelta | None:
+    """Let one request through if the key's rate limit leaves room for it.
+
+    Returns None when it does, otherwise how long to wait. A minute's worth may be spent at once;
+    it comes back evenly. Any number of processes may ask at the same time.
+    """
+    if api_key.rate_limit is None:
+        return None
+    cost = timedelta(minutes=1) / api_key.rate_limit
+    free_at = at + timedelta(minutes=1)
+    # https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm, in one statement.
+    spent_until = Greatest(Coalesce("spent_until", Value(at)), Value(at)) + cost
+    row = ApiKey.objects.filter(pk=api_key.pk)
+    has_room = Q(spent_until=None) | Q(spent_until__lte=free_at - cost)
+    if row.filter(has_room).update(spent_until=spent_until):
+        return None
+    spent = row.values_list("spent_until", flat=True).first() or at
+    return max(spent - (free_at - cost), timedelta(0))
+
+
 def secret_prefix(secret: str) -> str:
     """Return the part of a secret that may be stored and shown: its first two parts."""
     return "_".join(secret.split("_", 2)[:2])
@@ -131,5 +157,7 @@ def digest_of(secret: str) -> bytes:
 
 
 def note_use(api_key: ApiKey, at: datetime) -> None:
+    if api_key.last_used_at is not None and api_key.last_used_at >= at - LAST_USED_RESOLUTION:
+        return
     stale = Q(last_used_at=None) | Q(last_used_at__lt=at - LAST_USED_RESOLUTION)
     ApiKey.objects.filter(stale, pk=api_key.pk).update(last_used_at=at)

@@ -57,6 +57,12 @@ class ApiKeySerializer(StrictSerializer, serializers.ModelSerializer[ApiKey]):
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=list(Scope)), required=False, allow_empty=False
     )
+    event_types = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        required=False,
+        max_length=100,
+        help_text="The only types of events that this key may report; none means all.",
+    )
     expires_at = InstantField(required=False, allow_null=True)
 
     class Meta:
@@ -67,6 +73,8 @@ class ApiKeySerializer(StrictSerializer, serializers.ModelSerializer[ApiKey]):
             "name",
             "prefix",
             "scopes",
+            "event_types",
+            "rate_limit",
             "created_at",
             "expires_at",
             "revoked_at",

@@ -1,12 +1,10 @@
 """`POST /events`: usage comes in."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from django.http import UnreadablePostError
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import exceptions, serializers, status
+from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -14,13 +12,11 @@ from rest_framework.views import APIView
 from config.errors import InvalidInputError
 from customers.api.permissions import principal_of
 from customers.principals import Scope
+from metering.api.bodies import DEFAULT_MEDIA_TYPE, read_events
 from metering.models import IngestBatch
-from metering.services.decoding import DECODERS, Item
-from metering.services.event_rules import MOST_BYTES, MOST_EVENTS
+from metering.services.event_rules import LONGEST_TYPE, MOST_EVENTS
 from metering.services.ingest import ingest_events
 
-DEFAULT_MEDIA_TYPE = "application/json"
-READ_BYTES = 1024 * 1024
 SWITCH = {"true": True, "false": False}
 
 EVENT_SCHEMA = {
@@ -63,6 +59,36 @@ BODY_SCHEMA = {
     ]
 }
 
+LINES_SCHEMA = {"type": "string", "description": "One event on each line."}
+CLOUD_EVENT_SCHEMA = {
+    "type": "object",
+    "required": ["specversion", "id", "source", "type"],
+    "additionalProperties": True,
+    "properties": {
+        "specversion": {"type": "string", "enum": ["1.0"]},
+        "id": {"type": "string", "minLength": 1},
+        "source": {
+            "type": "string",
+            "pattern": r"^\S+$",
+            "description": "With the id, the event's identity for ever.",
+        },
+        "type": {"type": "string", "minLength": 1, "maxLength": LONGEST_TYPE},
+        "subject": {"type": "string", "description": "The customer's key."},
+        "time": {"type": "string", "format": "date-time"},
+        "data": {"type": "object", "additionalProperties": True},
+    },
+}
+REQUEST_SCHEMAS = {
+    DEFAULT_MEDIA_TYPE: BODY_SCHEMA,
+    "application/x-ndjson": LINES_SCHEMA,
+    "application/cloudevents+json": CLOUD_EVENT_SCHEMA,
+    "application/cloudevents-batch+json": {
+        "type": "array",
+        "maxItems": MOST_EVENTS,
+        "items": CLOUD_EVENT_SCHEMA,
+    },
+}
+
 
 class EventErrorSerializer(serializers.Serializer[Any]):
     index = serializers.IntegerField(help_text="The event's place in the request, from 0.")
@@ -80,20 +106,6 @@ class IngestResultSerializer(serializers.Serializer[Any]):
     errors = EventErrorSerializer(many=True)  # type: ignore[assignment]
 
 
-class PayloadTooLarge(exceptions.APIException):
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_code = "too_large"
-    default_detail = (
-        f"A request takes at most {MOST_EVENTS} events and {MOST_BYTES} bytes; nothing was "
-        "stored. Send several smaller ones."
-    )
-
-
-class IncompleteBody(exceptions.ParseError):
-    default_code = "incomplete_body"
-    default_detail = "The body ended before its announced length; nothing was stored."
-
-
 class EventsView(APIView):
     """Takes events whole and undecoded from the connection: speed is the point here."""
 
@@ -108,7 +120,7 @@ class EventsView(APIView):
                 "backfill", bool, description="Take events of any age; operator keys with admin."
             )
         ],
-        request={DEFAULT_MEDIA_TYPE: BODY_SCHEMA},
+        request=REQUEST_SCHEMAS,
         responses=IngestResultSerializer,
     )
     def post(self, request: Request) -> Response:
@@ -135,48 +147,3 @@ def read_backfill(request: Request) -> bool:
             "Only an operator key with the scope admin may send backfill=true."
         )
     return SWITCH[text]
-
-
-def read_events(request: Request) -> Sequence[Item]:
-    media_type = (request.content_type or DEFAULT_MEDIA_TYPE).partition(";")[0].strip().lower()
-    if media_type not in DECODERS:
-        known = ", ".join(DECODERS)
-        raise exceptions.UnsupportedMediaType(
-            media_type, f"Content-Type must be one of {known}, not {media_type}."
-        )
-    encoding = request.headers.get("Content-Encoding", "identity")
-    if encoding != "identity":
-        raise exceptions.UnsupportedMediaType(
-            encoding, f"A body with the Content-Encoding {encoding} cannot be read; leave it out."
-        )
-    items = DECODERS[media_type](read_body(request))
-    if len(items) > MOST_EVENTS:
-        raise PayloadTooLarge
-    return items
-
-
-def read_body(request: Request) -> bytes:
-    """Return the body; one that is too large is refused without being read to its end."""
-    stated = int(request.META.get("CONTENT_LENGTH") or 0)
-    if stated > MOST_BYTES:
-        raise PayloadTooLarge
-    body = bytearray()
-    try:
-        while chunk := body_stream(request).read(READ_BYTES):
-            body += chunk
-            if len(body) > MOST_BYTES:
-                raise PayloadTooLarge
-    except UnreadablePostError as error:
-        raise IncompleteBody from error
-    if len(body) < stated:
-        raise IncompleteBody
-    return bytes(body)
-
-
-def body_stream(request: Request) -> Any:
-    """Return what to read the body from.
-
-    Django takes a body without a length for an empty one, although the server marks its end.
-    """
-    is_chunked = not request.META.get("CONTENT_LENGTH") and "wsgi.input_terminated" in request.META
-    return request.META["wsgi.input"] if is_chunked else request._request

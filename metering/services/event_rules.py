@@ -16,6 +16,13 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
 INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 
+# Codes and sentences for requests of which nothing is stored.
+INVALID_JSON = "invalid_json"
+TOO_LARGE = (
+    f"A request takes at most {MOST_EVENTS} events and {MOST_BYTES} bytes, unpacked; nothing was "
+    "stored. Send several smaller ones."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -62,6 +69,12 @@ PROPERTIES_TOO_LARGE = Reason(
 )
 MISSING_CUSTOMER = Reason(
     "missing_customer", "Name the customer of the event: an operator key acts for all."
+)
+DUPLICATE_KEY = Reason(
+    "duplicate_key", "An object of this event names a field twice; only one of them can be meant."
+)
+EVENT_TYPE_NOT_ALLOWED = Reason(
+    "event_type_not_allowed", "This key may only report certain types of events, and not this one."
 )
 CONFLICT = Reason(
     "conflict",

@@ -117,6 +117,7 @@ def desk_for(
         received_at=at,
         earliest=rules.EARLIEST if is_backfill else at - max_age,
         latest=rules.LATEST if is_backfill else at + rules.FARTHEST_AHEAD,
+        event_types=principal.event_types,
     )
 
 

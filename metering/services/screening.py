@@ -57,7 +57,8 @@ class Refusal:
 class Desk:
     """What events are held against: the customers that may be named, and the clock.
 
-    `only_customer_id` is whom events that name no customer belong to, where that is clear.
+    `only_customer_id` is whom events that name no customer belong to, where that is clear;
+    `event_types` are the only ones that may be reported, unless it is None.
     """
 
     customer_ids: Mapping[str, int]
@@ -65,6 +66,7 @@ class Desk:
     received_at: datetime
     earliest: datetime
     latest: datetime
+    event_types: frozenset[str] | None = None
 
     def find_customer(self, key: str | None) -> int | None:
         return self.only_customer_id if key is None else self.customer_ids.get(key)
@@ -102,6 +104,8 @@ def screen_event(index: int, document: EventDocument, desk: Desk) -> StorableEve
         raise RefusedEventError(
             rules.MISSING_CUSTOMER if key is None else rules.unknown_customer(key)
         )
+    if desk.event_types is not None and document.type not in desk.event_types:
+        raise RefusedEventError(rules.EVENT_TYPE_NOT_ALLOWED)
     at = document.timestamp or desk.received_at
     if not desk.earliest <= at <= desk.latest:
         raise RefusedEventError(rules.timestamp_out_of_range(at, desk.earliest, desk.latest))

@@ -66,6 +66,8 @@ BAD_FIELDS = {
     b'"properties": {"n": {"n": [%s]}}' % (b"9" * 31): "number_out_of_range",
     b'"properties": {"n": %s}' % (b"9" * 5_000): "number_out_of_range",
     b'"properties": {"n": 0.%s}' % (b"1" * 31): "number_out_of_range",
+    b'"properties": {"n": 1, "n": 2}': "duplicate_key",
+    b'"properties": {"n": "\\u0022\\u0022", "m": {"n": null, "n": 2}}': "duplicate_key",
     b'"properties": {"\\u0000": 1}': "invalid_character",
     b'"properties": {"n": "\\\\\\u0000"}': "invalid_character",
     b'"properties": {"n": ["\\ud83d"]}': "invalid_character",
@@ -74,10 +76,17 @@ BAD_FIELDS = {
     b'"properties": {"n": %s1%s}' % (b"[" * 16, b"]" * 16): "nested_too_deeply",
     b'"properties": {"n": %s1%s}' % (b'{"n":' * 3_000, b"}" * 3_000): "nested_too_deeply",
 }
-BAD_EVENTS |= {
-    b'{"id": "x", "type": "t", "customer": "acme", %s}' % field: code
-    for field, code in BAD_FIELDS.items()
-}
+BASE = {b'"id"': b'"x"', b'"type"': b'"t"', b'"customer"': b'"acme"'}
+
+
+def with_field(field: bytes) -> bytes:
+    """Return an event that is right but for this field."""
+    others = [b"%s: %s" % item for item in BASE.items() if not field.startswith(item[0])]
+    return b"{%s}" % b", ".join([*others, field])
+
+
+BAD_EVENTS |= {with_field(field): code for field, code in BAD_FIELDS.items()}
+BAD_EVENTS[b'{"id": "x", "type": "t", "id": "x"}'] = "duplicate_key"
 
 BAD_BODIES = {
     b"": "invalid_json",
@@ -97,6 +106,7 @@ BAD_BODIES = {
     b'"text"': "invalid_body",
     b'{"events": {}}': "invalid_body",
     b'{"events": null}': "invalid_body",
+    b'{"events": [], "events": [%s]}' % GOOD: "duplicate_key",
     b"[" * 1_000_000: "nested_too_deeply",
     b'[{"id": "x", "type": "t", "properties": {"n": %s1%s}}]'
     % (b"[" * 1_000_000, b"]" * 1_000_000): "nested_too_deeply",
@@ -132,7 +142,7 @@ def test_odd_but_valid_events_are_taken(operator: APIClient, acme: Customer) -> 
     body = rb"""[
         {"id": "\u007f", "type": "t", "customer": "acme", "properties": null, "timestamp": null},
         {"id": "\ud83d\ude00", "type": "t", "customer": "acme", "properties": {"": {}}},
-        {"id": "a", "id": "b", "type": "t", "customer": "acme", "properties": {"n": 1, "n": 2}},
+        {"id": "b", "type": "t", "customer": "acme", "properties": {"n": 1, "m": {"n": 2}}},
         {"id": "c", "type": "t", "customer": "acme", "properties": {"n": "\\u0000"}},
         {"id": "d", "type": "t", "customer": "acme", "properties": {"n": 1.5e29, "m": -1e-30}}
     ]"""
