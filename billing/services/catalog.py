@@ -54,6 +54,22 @@ def publish_new_version(*, plan: Plan, at: datetime, **changes: Any) -> PlanVers
 
 
 @transaction.atomic
+def publish_version(
+    *, plan: Plan, prices: Sequence[object], at: datetime, **terms: Any
+) -> PlanVersion:
+    """Publish the plan's next version from complete terms: what is left out has its default."""
+    plan = lock_plan(plan, {})
+    version = PlanVersion(plan=plan, number=next_number(plan.pk))
+    return freeze_version(write_version(version, prices, terms), at)
+
+
+@transaction.atomic
+def rename_plan(*, plan: Plan, name: str) -> Plan:
+    """Give a plan another name. Names have no versions: it is in force at once."""
+    return lock_plan(plan, {"name": name})
+
+
+@transaction.atomic
 def draft_version(*, plan: Plan, **changes: Any) -> PlanVersion:
     """Begin the plan's next version as a draft; the arguments are those of `publish_new_version`.
 
