@@ -52,6 +52,9 @@ def rounded(value: Decimal, unit: Decimal) -> Decimal:
 
 def cut(value: Decimal, places: int) -> Decimal:
     """Round a value to `places` decimal places if it has more, and leave it alone if not."""
+    *_, exponent = value.as_tuple()
+    if isinstance(exponent, int) and exponent >= -places:
+        return value
     shorter = rounded(value, Decimal((0, (1,), -places)))
     return value if shorter == value else shorter.normalize(_ROUNDING)
 

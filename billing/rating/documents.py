@@ -12,6 +12,7 @@ from dataclasses import is_dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
+from typing import Any
 
 from billing.rating.arithmetic import LIMIT, QUANTITY_PLACES, RATE_PLACES, cut, plain
 from billing.rating.errors import PriceError
@@ -95,12 +96,12 @@ def parse_text(value: object, field: str) -> str:
 
 def _number(value: object) -> Decimal | None:
     match value:
+        case str():
+            return Decimal(value) if _NUMBER.fullmatch(value) else None
         case bool():
             return None
         case int():
             return Decimal(value)
-        case str():
-            return Decimal(value) if _NUMBER.fullmatch(value) else None
         case Decimal():
             return value if value.is_finite() else None
         case _:
@@ -130,34 +131,45 @@ class Fields:
     """A JSON object being read. A field that is null counts as left out."""
 
     def __init__(self, document: object, path: str = "", *, what: str) -> None:
-        if not isinstance(document, Mapping):
+        if not isinstance(document, dict):
             raise PriceError(
                 path, f"Write {what} as an object with named fields, not {described(document)}."
             )
         self.document = document
         self.path = path
+        # Called a dozen times for every price.
+        self.get: Callable[[str], object] = document.get
 
     def at(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
 
     def only(self, names: Collection[str], what: str) -> None:
         """Raise on the first field that is not one of `names`."""
-        for name in self.document:
-            if name not in names:
+        unknown = self.document.keys() - names
+        for name in self.document if unknown else ():
+            if name in unknown:
                 close = get_close_matches(str(name), names, 1)
                 advice = f'Did you mean "{close[0]}"?' if close else f"Write {listed(names)}."
                 raise PriceError(
                     self.at(str(name)), f'{what} has no field "{name!s:.40}". {advice}'
                 )
 
-    def get(self, name: str) -> object:
-        return self.document.get(name)
+    def given(self, readers: Mapping[str, "Reader"]) -> dict[str, Any]:
+        """Return the fields that the document does not leave out, each read by its reader."""
+        return {
+            name: readers[name](self, name)
+            for name, value in self.document.items()
+            if value is not None and name in readers
+        }
 
     def required(self, name: str, example: str) -> object:
-        value = self.document.get(name)
+        value = self.get(name)
         if value is None:
-            raise PriceError(self.at(name), f'"{name}" is missing. Write {example}.')
+            raise self.missing(name, example)
         return value
+
+    def missing(self, name: str, example: str) -> PriceError:
+        return PriceError(self.at(name), f'"{name}" is missing. Write {example}.')
 
     def key(self, name: str) -> str:
         value = self.required(name, 'a short name such as "api_calls"')
@@ -168,30 +180,28 @@ class Fields:
     def optional_key(self, name: str) -> str | None:
         return None if self.get(name) is None else self.key(name)
 
-    def text(self, name: str, default: str) -> str:
-        value = self.get(name)
-        return default if value is None else parse_text(value, self.at(name))
-
-    def boolean(self, name: str, *, default: bool) -> bool:
+    def text(self, name: str, default: str | None = None) -> str:
         value = self.get(name)
         if value is None:
+            if default is None:
+                raise self.missing(name, "1 to 200 characters of text")
             return default
+        return parse_text(value, self.at(name))
+
+    def boolean(self, name: str) -> bool:
+        value = self.required(name, "true or false")
         if not isinstance(value, bool):
             raise PriceError(self.at(name), f"Write true or false, not {described(value)}.")
         return value
 
-    def choice(self, name: str, options: Collection[str], default: str | None = None) -> str:
-        """Return one of `options`; without a `default` the field is required."""
+    def choice(self, name: str, options: Collection[str]) -> str:
+        """Return one of `options`."""
         value = self.get(name)
-        if value is None and default is not None:
-            return default
-        value = self.required(name, listed(options))
+        if value is None:
+            raise self.missing(name, listed(options))
         if not isinstance(value, str) or value not in options:
             raise PriceError(self.at(name), f"Write {listed(options)}, not {described(value)}.")
         return value
-
-    def optional_choice(self, name: str, options: Collection[str]) -> str | None:
-        return None if self.get(name) is None else self.choice(name, options)
 
     def rate(self, name: str, default: Decimal | None = None) -> Decimal:
         """Return a rate or an amount of money, not negative; required without a `default`."""
@@ -212,8 +222,8 @@ class Fields:
         """Return a count of things, not negative."""
         return int(self._unsigned(name, Decimal(default), 0))
 
-    def positive_quantity(self, name: str, default: Decimal | None = None) -> Decimal:
-        value = self.quantity(name, default)
+    def positive_quantity(self, name: str) -> Decimal:
+        value = self.quantity(name)
         if not value:
             raise PriceError(self.at(name), "Write a number above zero.")
         return value
@@ -246,7 +256,16 @@ class Fields:
 
     def _unsigned(self, name: str, default: Decimal | None, places: int) -> Decimal:
         value = self.get(name)
-        if value is None and default is not None:
+        if value is None:
+            if default is None:
+                raise self.missing(name, _DECIMAL_EXAMPLE)
             return default
-        value = self.required(name, _DECIMAL_EXAMPLE)
         return parse_unsigned(value, self.at(name), places=places)
+
+
+type Reader = Callable[[Fields, str], Any]
+
+
+def choice_of(options: Collection[str]) -> Reader:
+    """Return what reads one of `options`."""
+    return lambda fields, name: fields.choice(name, options)

@@ -13,7 +13,6 @@ from billing.rating.arithmetic import (
     portion,
 )
 from billing.rating.money import round_amount
-from billing.rating.price_models.base import Rated
 from billing.rating.prices import Price
 from billing.rating.steps import Step, StepKind, total_of
 from billing.rating.usage import Usage
@@ -72,20 +71,27 @@ def price_usage(
         raise ValueError(f"A part of a period is between 0 and 1, not {fraction}.")
     with exact_arithmetic():
         total = _price_total(price, usage, currency, fraction, has_minimum=is_final)
-        steps, billed_quantity = total.steps, None
-        if billed is not None:
-            before = _price_total(price, billed, currency, fraction, has_minimum=False)
-            billed_quantity = before.quantity
-            words = f"Already billed for {grouped(billed_quantity)}"
-            steps.append(Step("billed", words, -total_of(before.steps), -billed_quantity))
-        amount = round_amount(total_of(steps), currency)
-    return RatedLine(price.key, total.quantity, billed_quantity, amount, tuple(steps))
+        if billed is None:
+            return RatedLine(price.key, total.quantity, None, total.amount, tuple(total.steps))
+        before = _price_total(price, billed, currency, fraction, has_minimum=False)
+        words = f"Already billed for {grouped(before.quantity)}"
+        steps = (*total.steps, Step("billed", words, -before.amount, -before.quantity))
+        amount = round_amount(total.amount - before.amount, currency)
+    return RatedLine(price.key, total.quantity, before.quantity, amount, steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    """What a usage costs, rounded, and the steps that sum to it."""
+
+    quantity: Decimal
+    amount: Decimal
+    steps: list[Step]
 
 
 def _price_total(
     price: Price, usage: Usage, currency: str, fraction: Fraction, *, has_minimum: bool
-) -> Rated:
-    """Return the steps from a total usage to its rounded price."""
+) -> _Total:
     rated = price.rate(usage)
     steps = rated.steps
     amount = cut(total_of(steps), GUARD_PLACES)
@@ -99,8 +105,9 @@ def _price_total(
         limited = min(amount, price.maximum_amount)
         amount = _move(steps, "maximum", "Maximum of the period", amount, limited)
     shown = [step.shown() for step in steps]
-    _move(shown, "rounding", "Rounding", total_of(shown), round_amount(amount, currency))
-    return Rated(rated.quantity, shown)
+    amount = round_amount(amount, currency)
+    _move(shown, "rounding", "Rounding", total_of(shown), amount)
+    return _Total(rated.quantity, amount, shown)
 
 
 def _move(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache, lru_cache
-from math import floor
+from math import lcm
 
 from babel.numbers import format_currency, get_currency_precision, list_currencies
 
@@ -54,20 +54,27 @@ def allocate_amount(
     go to the largest remainders, the earlier part first. Weights may be negative, but not sum to 0.
     """
     unit = minor_unit(currency)
-    minor_units = Fraction(amount) / Fraction(unit)
-    if minor_units.denominator != 1:
+    minor_units, rest = divmod(amount, unit)
+    if rest:
         raise ValueError(f"{amount} {currency} is not a whole number of minor units: round it.")
-    exact_weights = [Fraction(weight) for weight in weights]
+    exact_weights = _as_integers(weights)
     whole = sum(exact_weights)
     if not whole:
         raise ValueError("Weights that sum to zero share out nothing.")
-    shares = [minor_units * weight / whole for weight in exact_weights]
-    parts = [floor(share) for share in shares]
-    by_remainder = sorted(range(len(parts)), key=lambda index: parts[index] - shares[index])
-    for index in by_remainder[: minor_units.numerator - sum(parts)]:
+    shares = [divmod(int(minor_units) * weight, whole) for weight in exact_weights]
+    parts = [part for part, _ in shares]
+    by_remainder = sorted(range(len(parts)), key=lambda index: -abs(shares[index][1]))
+    for index in by_remainder[: int(minor_units) - sum(parts)]:
         parts[index] += 1
     with exact_arithmetic():
         return tuple(part * unit for part in parts)
+
+
+def _as_integers(weights: Sequence[Decimal | Fraction | int]) -> list[int]:
+    """Return whole numbers in the proportions of `weights`."""
+    ratios = [weight.as_integer_ratio() for weight in weights]
+    scale = lcm(*(denominator for _, denominator in ratios))
+    return [numerator * (scale // denominator) for numerator, denominator in ratios]
 
 
 @lru_cache(maxsize=4096)

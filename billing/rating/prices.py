@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import override
 
 from billing.rating.arithmetic import exact_arithmetic
-from billing.rating.documents import Fields
+from billing.rating.documents import Fields, Reader, choice_of
 from billing.rating.errors import PriceError
 from billing.rating.money import words_for_amount
 from billing.rating.price_models import PRICE_MODELS
-from billing.rating.price_models.base import Tariff
+from billing.rating.price_models.base import TARIFF_READERS, Tariff
 from billing.rating.proration import PRORATIONS
 from billing.rating.usage import UsageKind
 
@@ -30,7 +30,7 @@ class Price(Tariff):
 
     key: str
     name: str
-    meter: str | None
+    meter: str | None = None
     minimum_amount: Decimal | None = None
     maximum_amount: Decimal | None = None
     timing: str = "arrears"
@@ -48,22 +48,25 @@ class Price(Tariff):
         return "; ".join(phrases)
 
 
+_PRICE_READERS: dict[str, Reader] = {
+    **TARIFF_READERS,
+    "name": Fields.text,
+    "meter": Fields.key,
+    "minimum_amount": Fields.rate,
+    "maximum_amount": Fields.rate,
+    "timing": choice_of(TIMINGS),
+    "proration": choice_of(PRORATIONS),
+}
+
+
 def parse_price(document: object, path: str = "") -> Price:
     """Read a price document found at `path`; raise `PriceError` on the first fault."""
     fields = Fields(document, path, what="a price")
     model = PRICE_MODELS[fields.choice("model", PRICE_MODELS)]
-    fields.only({*Price.names(), *model.names()}, f"A {model.key} price")
+    fields.only((*Price.names(), *model.names()), f"A {model.key} price")
     key = fields.key("key")
     price = Price(
-        key=key,
-        name=fields.text("name", key),
-        meter=fields.optional_key("meter"),
-        model=model.parse(fields),
-        minimum_amount=fields.optional_rate("minimum_amount"),
-        maximum_amount=fields.optional_rate("maximum_amount"),
-        timing=fields.choice("timing", TIMINGS, "arrears"),
-        proration=fields.choice("proration", PRORATIONS, "day"),
-        **Tariff.parse_units(fields),
+        model=model.parse(fields), **{"key": key, "name": key, **fields.given(_PRICE_READERS)}
     )
     _check(price, fields)
     return price

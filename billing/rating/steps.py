@@ -28,6 +28,7 @@ type StepKind = Literal[
 ]
 
 
+ZERO = Decimal(0)
 ONE_PERCENT = Decimal("0.01")
 
 
@@ -81,4 +82,4 @@ def percentage_of(value: Decimal, percent: Decimal) -> Decimal:
 
 
 def total_of(steps: Iterable[Step]) -> Decimal:
-    return sum((step.amount for step in steps), Decimal(0))
+    return sum([step.amount for step in steps], ZERO)

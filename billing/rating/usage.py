@@ -11,13 +11,13 @@ and hands it to `lines.price_usage`, in one of these forms:
   events do not have is `None`, or left out.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, auto
 
 from billing.rating.arithmetic import QUANTITY_PLACES, exact_arithmetic
-from billing.rating.documents import Fields, described, parse_decimal
+from billing.rating.documents import Fields, Reader, described, parse_decimal
 from billing.rating.errors import PriceError
 
 type Group = Mapping[str, str | None]
@@ -62,14 +62,17 @@ def parse_usage(fields: Fields, kind: UsageKind, what: str) -> PeriodUsage:
     `what` names the model in a sentence. Raises `PriceError` naming the field that is wrong.
     """
     forms = _FORMS[kind]
-    fields.only([*forms, *map(_billed, forms)], f"The usage of a {what} price")
-    name, *others = [form for form in forms if fields.get(form) is not None] or list(forms)[:1]
-    for other in (*others, *(_billed(form) for form in forms if form != name)):
-        if fields.get(other) is not None:
-            raise PriceError(fields.at(other), f"Beside {name} write {_billed(name)} alone.")
-    read = forms[name]
-    is_first = fields.get(_billed(name)) is None
-    return PeriodUsage(read(fields, name), None if is_first else read(fields, _billed(name)))
+    fields.only(_NAMES[kind], f"The usage of a {what} price")
+    given = [name for name, value in fields.document.items() if value is not None]
+    form = next((name for name in forms if name in given), next(iter(forms)))
+    billed_form = _billed(form)
+    for name in given:
+        if name not in (form, billed_form):
+            raise PriceError(fields.at(name), f"Beside {form} write {billed_form} alone.")
+    read = forms[form]
+    return PeriodUsage(
+        read(fields, form), read(fields, billed_form) if billed_form in given else None
+    )
 
 
 def no_usage(kind: UsageKind) -> PeriodUsage:
@@ -119,12 +122,13 @@ def _grouped_quantity(fields: Fields) -> tuple[Group, Decimal]:
     return group.document, fields.signed_quantity("quantity")
 
 
-_FORMS: dict[UsageKind, dict[str, Callable[[Fields, str], Usage]]] = {
+_FORMS: dict[UsageKind, dict[str, Reader]] = {
     UsageKind.NOTHING: {"quantity": _quantity},
     UsageKind.QUANTITY: {"quantity": _quantity, "values": _sum_of_values},
     UsageKind.VALUES: {"values": _values},
     UsageKind.QUANTITIES: {"quantities": _quantities},
 }
+_NAMES = {kind: (*forms, *map(_billed, forms)) for kind, forms in _FORMS.items()}
 _UNUSED: dict[UsageKind, PeriodUsage] = {
     # A fee is one, used or not.
     UsageKind.NOTHING: PeriodUsage(Decimal(1)),

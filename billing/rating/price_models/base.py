@@ -6,7 +6,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Any, ClassVar, Self, override
 
 from billing.rating.arithmetic import grouped, quotient
-from billing.rating.documents import Fields, as_document, field_names
+from billing.rating.documents import Fields, Reader, as_document, choice_of, field_names
 from billing.rating.steps import Step
 from billing.rating.usage import UsageKind, UsageRead
 
@@ -105,12 +105,10 @@ class UnitConversion:
     round: str | None = None
 
     @classmethod
-    def parse(cls, fields: Fields) -> Self:
-        fields.only(field_names(cls), "A unit conversion")
-        return cls(
-            divide_by=fields.positive_quantity("divide_by", ONE),
-            round=fields.optional_choice("round", UNIT_ROUNDINGS),
-        )
+    def read(cls, fields: Fields, name: str) -> Self:
+        document = fields.object(name, "a unit conversion")
+        document.only(field_names(cls), "A unit conversion")
+        return cls(**document.given(_CONVERSION_READERS))
 
     @property
     def is_identity(self) -> bool:
@@ -128,7 +126,10 @@ class UnitConversion:
         return f"in units of {grouped(self.divide_by)}{rounding}"
 
 
-UNCONVERTED = UnitConversion()
+_CONVERSION_READERS: dict[str, Reader] = {
+    "divide_by": Fields.positive_quantity,
+    "round": choice_of(UNIT_ROUNDINGS),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,26 +138,13 @@ class Tariff:
 
     model: PriceModel[Any]
     free_units: Decimal = ZERO
-    unit_conversion: UnitConversion = UNCONVERTED
+    unit_conversion: UnitConversion = UnitConversion()
     charge_flat_on_zero: bool = True
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Return the names of the fields that a document may have beside the model's own."""
         return field_names(cls)
-
-    @staticmethod
-    def parse_units(fields: Fields) -> dict[str, Any]:
-        """Return what a document says of its units: the arguments beside `model`."""
-        return {
-            "free_units": fields.quantity("free_units", ZERO),
-            "unit_conversion": (
-                UNCONVERTED
-                if fields.get("unit_conversion") is None
-                else UnitConversion.parse(fields.object("unit_conversion", "a unit conversion"))
-            ),
-            "charge_flat_on_zero": fields.boolean("charge_flat_on_zero", default=True),
-        }
 
     def rate(self, usage: Any) -> Rated:
         """Return what usage costs under the model, called inside `exact_arithmetic`.
@@ -192,3 +180,11 @@ class Tariff:
             if self.unit_conversion.is_identity
             else f"{words}; {self.unit_conversion.describe()}"
         )
+
+
+# How a document's fields beside the model's own are read; what it leaves out has its default.
+TARIFF_READERS: dict[str, Reader] = {
+    "free_units": Fields.quantity,
+    "unit_conversion": UnitConversion.read,
+    "charge_flat_on_zero": Fields.boolean,
+}

@@ -9,6 +9,7 @@ from billing.rating.documents import Fields, parse_text
 from billing.rating.errors import PriceError
 from billing.rating.price_models.base import (
     PRICE_MODELS,
+    TARIFF_READERS,
     ZERO,
     PriceModel,
     Rated,
@@ -116,9 +117,11 @@ def parse_tariff(fields: Fields, name: str) -> Tariff:
     """Read the price of a cell: a model, per_unit when it is left out, that reads a quantity."""
     document = fields.object(name, "the price of a cell")
     models = {key for key, model in PRICE_MODELS.items() if model.usage_kind is UsageKind.QUANTITY}
-    model = PRICE_MODELS[document.choice("model", models, "per_unit")]
-    document.only({*Tariff.names(), *model.names()}, f"A {model.key} price of a cell")
-    return Tariff(model=model.parse(document), **Tariff.parse_units(document))
+    model = PRICE_MODELS[
+        "per_unit" if document.get("model") is None else document.choice("model", models)
+    ]
+    document.only((*Tariff.names(), *model.names()), f"A {model.key} price of a cell")
+    return Tariff(model=model.parse(document), **document.given(TARIFF_READERS))
 
 
 def _parse_dimensions(fields: Fields) -> tuple[str, ...]:

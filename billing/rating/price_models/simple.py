@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import ClassVar, Self, override
 
 from billing.rating.arithmetic import grouped
-from billing.rating.documents import Fields
+from billing.rating.documents import Fields, choice_of
 from billing.rating.money import words_for_amount
 from billing.rating.price_models.base import (
     ONE,
@@ -86,7 +86,7 @@ class Package(QuantityModel):
         return cls(
             size=fields.positive_quantity("size"),
             amount=fields.rate("amount"),
-            round=fields.choice("round", ("up", "down"), "up"),
+            **fields.given({"round": choice_of(("up", "down"))}),
         )
 
     @override

@@ -240,7 +240,7 @@ def test_minimum_applies_to_the_last_invoice_alone() -> None:
     first = line_for(price, "10", is_final=False)
     last = line_for(price, "12", "10")
     assert [first.amount, last.amount] == [10, 40]
-    assert moves(last) == ["units 12", "minimum 38", "billed -10"]
+    assert moves(last) == ["units 12", "minimum 38", "billed -10.00"]
 
 
 def test_maximum_comes_after_the_minimum_and_shows_what_it_takes_off() -> None:

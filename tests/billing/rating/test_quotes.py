@@ -59,7 +59,7 @@ def test_steps_of_a_line_explain_what_was_billed_before() -> None:
             "kind": "billed",
             "description": "Already billed for 12",
             "quantity": "-12",
-            "amount": "-12",
+            "amount": "-12.00",
         },
     ]
 
