@@ -7,7 +7,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from billing import formatting
-from billing.portal.charts import BarChart, Column, bar_chart, share
+from billing.charts import BarChart, Column, bar_chart, share
 from customers.models import Customer
 from metering.models import Meter
 from metering.selectors.usage import UsageRow, usage

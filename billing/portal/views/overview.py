@@ -7,9 +7,9 @@ from django.http import HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from billing.charts import Tally, tally
 from billing.models import Invoice, Subscription
 from billing.portal.access import CustomerRequest, customer_page, customer_render
-from billing.portal.charts import Tally, tally
 from billing.portal.usage_reports import Question, Report, usage_report
 from billing.portal.views.invoices import invoice_row
 from billing.rating.periods import Period, period_containing

@@ -1,4 +1,4 @@
-"""The portal's pictures as plain geometry: `templates/portal/_chart.html` draws them as SVG.
+"""Charts as plain geometry, which templates of the portal and the admin draw as SVG.
 
 Nothing here knows HTML, colours or rows. Coordinates are decimals in a box as wide as its columns
 and `HEIGHT` high, which the page stretches to the space there is; text stays outside the box, so

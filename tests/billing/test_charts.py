@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.portal.charts import HEIGHT, Column, axis_top, bar_chart, share, tally
+from billing.charts import HEIGHT, Column, axis_top, bar_chart, share, tally
 
 amounts = st.decimals(min_value=0, max_value=10**15, places=4)
 
