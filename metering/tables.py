@@ -8,7 +8,17 @@ foreign key crosses to the ordinary tables. `tests/citus` proves both.
 EVENT = "metering_event"
 EVENT_KEY = "metering_eventkey"
 PENDING_BATCH = "metering_pendingbatch"
+PENDING_CORRECTION = "metering_pendingcorrection"
+CHANGED_DAY = "metering_changedday"
 USAGE_BUCKET = "metering_usagebucket"
 USAGE_MEMBER = "metering_usagemember"
 
-EVENT_TABLES = (EVENT, EVENT_KEY, PENDING_BATCH, USAGE_BUCKET, USAGE_MEMBER)
+EVENT_TABLES = (
+    EVENT,
+    EVENT_KEY,
+    PENDING_BATCH,
+    PENDING_CORRECTION,
+    CHANGED_DAY,
+    USAGE_BUCKET,
+    USAGE_MEMBER,
+)

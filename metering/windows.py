@@ -120,6 +120,13 @@ def broken_by_cuts(cuts: Iterable[datetime], step: timedelta) -> Iterator[Range]
             yield Range(floor_to(cut, step), ceil_to(cut, step))
 
 
+def buckets_around(instants: Iterable[datetime], step: timedelta) -> Iterator[Range]:
+    """Yield the buckets of UTC that these instants lie in."""
+    for instant in instants:
+        start = floor_to(instant, step)
+        yield Range(start, start + step)
+
+
 def broken_by_hours(days: Sequence[datetime], end: datetime, step: timedelta) -> Iterator[Range]:
     """Yield the days whose hours or minutes, counted from midnight, fit no bucket of UTC."""
     for begin, past in pairwise([*days, end]):

@@ -1,10 +1,13 @@
 from metering.models.events import Event, EventKey, IngestBatch, PendingBatch, RefusedEvent
+from metering.models.history import ChangedDay, Correction, PendingCorrection
 from metering.models.imports import LogImport, LogImportLine
 from metering.models.meters import Meter
 from metering.models.rounds import FoldingRound
 from metering.models.usage import UsageBucket, UsageMember
 
 __all__ = [
+    "ChangedDay",
+    "Correction",
     "Event",
     "EventKey",
     "FoldingRound",
@@ -13,6 +16,7 @@ __all__ = [
     "LogImportLine",
     "Meter",
     "PendingBatch",
+    "PendingCorrection",
     "RefusedEvent",
     "UsageBucket",
     "UsageMember",

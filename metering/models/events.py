@@ -17,12 +17,19 @@ class IngestBatch(models.Model):
     class Source(models.TextChoices):
         API = "api", "API"
         LOG = "log", "Access log"
+        CORRECTION = "correction", "Correction"
+        BACKFILL = "backfill", "Backfill session"
 
     source = models.CharField(max_length=10, choices=Source)
     api_key = models.ForeignKey(
         ApiKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     received_at = models.DateTimeField(default=timezone.now)
+    numbered_at = models.DateTimeField(
+        db_default=models.Func(function="clock_timestamp", output_field=models.DateTimeField()),
+        editable=False,
+        help_text="By the database's clock, just after the batch got its number; see cutoffs.",
+    )
     accepted = models.PositiveIntegerField(default=0)
     duplicate = models.PositiveIntegerField(default=0)
     conflict = models.PositiveIntegerField(default=0)
@@ -42,9 +49,13 @@ class EventQuerySet(CustomerOwnedQuerySet["Event"]):
 
 
 class Event(models.Model):
-    """One accepted event. The table is partitioned by month of `timestamp`; it is append-only."""
+    """One version of an accepted event. The table is partitioned by month of `timestamp`.
 
-    pk = models.CompositePrimaryKey("customer_id", "timestamp", "digest")
+    It is append-only: a correction adds a row of the same digest, or none, in a batch of its own,
+    and leaves the number of that batch in the row that no longer counts.
+    """
+
+    pk = models.CompositePrimaryKey("customer_id", "timestamp", "digest", "batch_id")
     customer = models.ForeignKey(
         Customer, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
@@ -54,6 +65,9 @@ class Event(models.Model):
     type = models.CharField(max_length=100)
     properties = models.JSONField()
     batch_id = models.BigIntegerField()
+    voided_batch_id = models.BigIntegerField(
+        null=True, help_text="The batch of the correction that ended this version."
+    )
 
     objects = EventQuerySet.as_manager()
 
@@ -73,8 +87,10 @@ class EventKey(models.Model):
         Customer, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     digest = models.UUIDField()
-    content_digest = models.UUIDField(help_text="Tells a repeated event from a conflicting one.")
-    timestamp = models.DateTimeField(help_text="Leads from an id to its event.")
+    content_digest = models.UUIDField(
+        help_text="Tells a repeated event from a conflicting one; of what was accepted first."
+    )
+    timestamp = models.DateTimeField(help_text="Leads from an id to its latest version.")
 
     @override
     def __str__(self) -> str:

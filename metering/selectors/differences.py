@@ -12,6 +12,8 @@ from metering.models import Meter
 from metering.selectors import rollups
 from metering.selectors.rollups import FreshRows
 
+LONGEST_BUCKET = "interval '24 hours'"
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -34,7 +36,8 @@ class Difference:
 def differences(meter: Meter, customer: Customer) -> Iterator[Difference]:
     """Yield where a customer's roll-ups of a filled meter differ from its folded events.
 
-    Each statement sees one moment, so events may come in and be folded meanwhile.
+    Each statement sees one moment, so events may come in and be folded meanwhile. Buckets around
+    a correction that roll-ups do not hold yet are no difference: they are read from the events.
     """
     selection = rollups.folded_events(customer.pk)
     buckets = rollups.fresh_buckets(meter, selection)
@@ -57,7 +60,11 @@ def compare(
             WHERE customer_id = %(customer)s AND meter_id = %(meter)s
         ) AS stored
         FULL JOIN ({fresh.sql}) AS fresh USING ({key})
-        WHERE stored IS DISTINCT FROM fresh
+        WHERE stored IS DISTINCT FROM fresh AND NOT EXISTS (
+            SELECT FROM metering_pendingcorrection c
+            WHERE c.customer_id = %(customer)s AND c.event_type = %(event_type)s
+                AND c.at >= bucket_start AND c.at < bucket_start + {LONGEST_BUCKET}
+        )
         ORDER BY {key}
     """
     with connection.cursor() as cursor:

@@ -18,12 +18,14 @@ from customers.models import Customer
 from metering.filters import is_storable
 from metering.identity import id_digest
 from metering.models import Event, EventKey, Meter
-from metering.selectors.meter_sql import matches_sql, meter_params
+from metering.selectors.meter_sql import CURRENT, matches_sql, meter_params
 
 LARGEST_PAGE = 500
 INSTANT_BYTES = 8
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-COLUMNS = "e.timestamp, e.digest, e.event_id, e.type, e.properties, e.batch_id"
+COLUMNS = """
+    e.timestamp, e.digest, e.event_id, e.type, e.properties, e.batch_id, e.voided_batch_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def events_page(
 
 
 def event_by_id(*, customer: Customer, event_id: str) -> Event | None:
-    """Return a customer's event, or None if there is none or it is archived."""
+    """Return a customer's event as it counts now, or None if none does or it is archived."""
     page = events_page(customer=customer, filters=EventFilters(event_id=event_id), limit=1)
     return page.events[0] if page.events else None
 
@@ -127,7 +129,7 @@ def event_by_id(*, customer: Customer, event_id: str) -> Event | None:
 def conditions(customer: Customer, filters: EventFilters) -> tuple[str, dict[str, Any]] | None:
     """Return SQL over the event `e` and its parameters, or None when nothing can match."""
     params: dict[str, Any] = {"customer": customer.pk}
-    parts = ["e.customer_id = %(customer)s"]
+    parts = ["e.customer_id = %(customer)s", CURRENT]
     if filters.event_id:
         key = event_key(customer, filters.event_id)
         if key is None:
@@ -160,6 +162,7 @@ def event_key(customer: Customer, event_id: str) -> EventKey | None:
 
 
 def fetch(where: str, order: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Return COLUMNS of the events `e`; `limit` is among the parameters, None for all."""
     sql = f"SELECT {COLUMNS} FROM metering_event e WHERE {where} ORDER BY {order} LIMIT %(limit)s"
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
@@ -168,7 +171,7 @@ def fetch(where: str, order: str, params: dict[str, Any]) -> list[tuple[Any, ...
 
 
 def event_of(customer: Customer, row: tuple[Any, ...]) -> Event:
-    timestamp, digest, event_id, event_type, properties, batch_id = row
+    timestamp, digest, event_id, event_type, properties, batch_id, voided_batch_id = row
     return Event(
         customer=customer,
         timestamp=timestamp,
@@ -178,4 +181,5 @@ def event_of(customer: Customer, row: tuple[Any, ...]) -> Event:
         # Numbers as they were sent: Decimals where they have a fraction.
         properties=json.loads(properties, parse_float=Decimal),
         batch_id=batch_id,
+        voided_batch_id=voided_batch_id,
     )

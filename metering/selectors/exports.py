@@ -21,7 +21,9 @@ from metering.selectors.usage import (
     check_period,
     check_properties,
     check_window,
+    is_outdated,
     usage_rows,
+    with_corrections,
 )
 from metering.selectors.usage_plan import Question, plan_reading
 from metering.selectors.usage_sql import UsageStatement
@@ -82,10 +84,18 @@ def usage_of_some(question: Question) -> Iterator[UsageRow]:
 
 def answer_in_pieces(question: Question) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of an answer from a cursor of the database's own."""
-    statement = UsageStatement(question, plan_reading(question))
+    asked = with_corrections(question)
+    statement = UsageStatement(asked, plan_reading(asked))
     with connection.chunked_cursor() as cursor:
         cursor.execute(statement.sql, statement.params)
-        yield from cursor
+        for row in cursor:
+            # Rows that tell of a correction come before all others.
+            if is_outdated([row]):
+                break
+            yield row[:-1]
+        else:
+            return
+    yield from answer_in_pieces(question)
 
 
 def usage_header(group_by: Sequence[str]) -> list[str]:

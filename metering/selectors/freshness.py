@@ -5,13 +5,19 @@ from datetime import datetime
 
 from django.db.models import Count, Max, Sum
 
-from metering.models import IngestBatch, PendingBatch
+from metering.models import IngestBatch, PendingBatch, PendingCorrection
 
 
 def pending_events() -> list[tuple[int, int]]:
     """Return each customer with events to fold, and how many; fewest first."""
     rows = PendingBatch.objects.values_list("customer_id").annotate(total=Sum("events"))
     return list(rows.order_by("total", "customer_id"))
+
+
+def customers_with_corrections() -> list[int]:
+    """Return the customers with corrections that roll-ups do not hold yet."""
+    customer_ids = PendingCorrection.objects.values_list("customer_id", flat=True)
+    return list(customer_ids.distinct().order_by("customer_id"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ STEPS = {
     "hour": "interval '1 hour'",
     "day": "interval '24 hours'",
 }
+# The one condition under which a version of an event counts now; see metering.models.Event.
+CURRENT = "e.voided_batch_id IS NULL"
 TEXT = "(e.properties ->> %(value_property)s)"
 NUMBER = decimal_sql("(e.properties -> %(value_property)s)")
 
@@ -46,9 +48,9 @@ def reading_of(meter: Meter) -> Reading:
     return READINGS[aggregations.of_meter(meter).measure(meter).reads]
 
 
-def matches_sql(meter: Meter) -> str:
-    """Return SQL that says whether the event `e` counts."""
-    conditions = ["e.type = %(event_type)s"]
+def matches_sql(meter: Meter, *, counts: str = CURRENT) -> str:
+    """Return SQL that says whether the event `e` counts: now, or as `counts` says otherwise."""
+    conditions = [counts, "e.type = %(event_type)s"]
     for index, item in enumerate(meter.filters):
         name, value = f"%(filter_{index}_property)s", f"%(filter_{index}_value)s"
         conditions.append(filters.condition_sql(item, "e.properties", name, value))

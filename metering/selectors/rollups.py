@@ -60,11 +60,23 @@ def events_of_batches(
 
 
 def folded_events(customer_id: int) -> Selection:
-    """Select every event that the roll-ups hold: all but those of pending batches."""
+    """Select the events that the roll-ups hold, or held: all but those of pending batches.
+
+    Versions that no longer count are left out where a meter reads the selection.
+    """
     return Selection(
         "e.customer_id = %(customer)s AND e.batch_id NOT IN ("
         "SELECT p.batch_id FROM metering_pendingbatch p WHERE p.customer_id = %(customer)s)",
         {"customer": customer_id},
+    )
+
+
+def folded_events_between(customer_id: int, start: datetime, end: datetime) -> Selection:
+    """Select the events in `[start, end)` that the roll-ups hold."""
+    folded = folded_events(customer_id)
+    return Selection(
+        f"{folded.sql} AND e.timestamp >= %(first_at)s AND e.timestamp < %(past_at)s",
+        {**folded.params, "first_at": start, "past_at": end},
     )
 
 

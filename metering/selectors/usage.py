@@ -5,7 +5,7 @@ Usage does not wait for the aggregator: an event counts from the moment it was a
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
@@ -18,7 +18,7 @@ from config.errors import InvalidInputError
 from customers.models import Customer
 from metering import aggregations, windows
 from metering.filters import PROPERTY_WANTED, is_property, is_storable
-from metering.models import Meter
+from metering.models import Meter, PendingCorrection
 from metering.selectors.usage_plan import Question, plan_reading
 from metering.selectors.usage_sql import UsageStatement
 
@@ -129,11 +129,31 @@ def usage_by_customer(
 
 
 def answer(question: Question) -> list[tuple[Any, ...]]:
-    """Return rows of customer id, number of the window from 1, groups and value."""
-    statement = UsageStatement(question, plan_reading(question))
+    """Return rows of customer id, number of the window from 1, groups and value.
+
+    It is asked again when a correction came between the look at what was corrected and the answer.
+    """
+    asked = with_corrections(question)
+    statement = UsageStatement(asked, plan_reading(asked))
     with connection.cursor() as cursor:
         cursor.execute(statement.sql, statement.params)
-        return list(cursor.fetchall())
+        rows = list(cursor.fetchall())
+    return answer(question) if is_outdated(rows) else [row[:-1] for row in rows]
+
+
+def is_outdated(rows: Sequence[tuple[Any, ...]]) -> bool:
+    return bool(rows) and rows[0][-1] is True
+
+
+def with_corrections(question: Question) -> Question:
+    """Return the question with what roll-ups do not know of yet, of the events it is about."""
+    found = PendingCorrection.objects.filter(
+        customer_id__in=question.customer_ids, event_type=question.meter.event_type
+    ).values_list("at", "batch_id")
+    if not found:
+        return question
+    corrected, corrections = zip(*found, strict=True)
+    return replace(question, corrected=corrected, corrections=corrections)
 
 
 def window_starts(

@@ -16,8 +16,9 @@ class Question:
     """What is asked: a meter's usage in `[starts[0], end)`, cut at `starts`, by `group_by`.
 
     `filters` keeps the events whose property has that text, or with None is absent. `zone` is the
-    customers' own, in which the windows of the meter itself are cut. The answer has at most
-    `limit` rows, or all there are.
+    customers' own, in which the windows of the meter itself are cut. `corrected` are instants
+    around which roll-ups do not hold, by the batches `corrections`. The answer has at most `limit`
+    rows, or all there are.
     """
 
     meter: Meter
@@ -28,6 +29,8 @@ class Question:
     limit: int | None
     group_by: Sequence[str] = ()
     filters: Mapping[str, str | None] = field(default_factory=dict)
+    corrected: Sequence[datetime] = ()
+    corrections: Sequence[int] = ()
 
     @property
     def start(self) -> datetime:
@@ -70,9 +73,12 @@ def plan_reading(question: Question) -> Plan:
 
 
 def broken_buckets(question: Question, days: Sequence[datetime], grain: Grain) -> Iterator[Range]:
-    """Yield the buckets that a cut goes through, so that their rows cannot be used."""
+    """Yield the buckets whose rows cannot be used: a cut goes through, or they were corrected."""
     step = windows.STEPS[grain]
     yield from windows.broken_by_cuts([*question.starts, question.end], step)
+    for bucket in windows.buckets_around(question.corrected, step):
+        if bucket.start < question.end and question.start < bucket.end:
+            yield bucket
     if question.meter.window in windows.CALENDAR:
         yield from windows.broken_by_cuts(days, step)
     else:

@@ -36,7 +36,11 @@ IS_WHOLE = "mod(width_bucket({at}, %(edges)s::timestamptz[]), 2) = 1"
 
 
 class UsageStatement:
-    """SQL for rows of customer id, number of the window from 1, groups and value."""
+    """SQL for rows of customer id, number of the window from 1, groups, value and NULL.
+
+    Where an event of a customer was corrected that the plan does not know of, the first rows are
+    of the customer's id, 0, NULLs and TRUE, and the others are worthless.
+    """
 
     def __init__(self, question: Question, plan: Plan) -> None:
         self.question = question
@@ -70,6 +74,7 @@ class UsageStatement:
             "raw_starts": [raw.start for raw in plan.raw],
             "raw_ends": [raw.end for raw in plan.raw],
             "limit": question.limit,
+            "corrections": list(question.corrections),
         }
 
     @property
@@ -81,7 +86,7 @@ class UsageStatement:
         # What is read may hold a member twice; once for each window is what counts.
         distinct = "DISTINCT " if self.reads_members else ""
         partials = "member" if self.reads_members else "events, total, greatest, least"
-        return f"""
+        statement = f"""
             WITH pending AS ({self.pending}),
             partial AS ({" UNION ALL ".join(parts)}),
             placed AS (
@@ -94,8 +99,18 @@ class UsageStatement:
                 SELECT {key}, {self.measure.combine} AS value
                 FROM placed GROUP BY {key}, inner_window
             )
-            SELECT {key}, COALESCE({self.aggregation.across}, 0)::numeric
+            SELECT {key}, COALESCE({self.aggregation.across}, 0)::numeric, NULL::boolean
             FROM cells GROUP BY {key} ORDER BY {key} LIMIT %(limit)s
+        """
+        return f"{self.outdated} UNION ALL ({statement})" if self.plan.whole else statement
+
+    @property
+    def outdated(self) -> str:
+        no_groups = ", NULL" * len(self.question.group_by)
+        return f"""
+            SELECT c.customer_id, 0{no_groups}, NULL, TRUE FROM metering_pendingcorrection c
+            WHERE c.customer_id {self.customers} AND c.event_type = %(event_type)s
+                AND c.batch_id <> ALL(%(corrections)s::bigint[])
         """
 
     @property

@@ -1,8 +1,12 @@
-"""The aggregator: folds accepted events into roll-ups, each of them exactly once."""
+"""The aggregator: folds accepted events into roll-ups, each of them exactly once.
+
+What a correction touched is counted anew from the events: rows are replaced, not added to.
+"""
 # ruff: noqa: S608  # The statements are put together from constants; see selectors.meter_sql.
 
 import logging
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -11,11 +15,14 @@ from config.errors import DomainError
 from customers.models import Customer
 from metering.models import FoldingRound, Meter, UsageBucket, UsageMember
 from metering.selectors import rollups
-from metering.selectors.freshness import pending_events
+from metering.selectors.changed_days import days_of, note_changed
+from metering.selectors.freshness import customers_with_corrections, pending_events
 from metering.selectors.rollups import FreshRows, Selection
+from metering.windows import Range, buckets_around, merged
 
 # Bounds the memory and the time of one transaction.
 EVENTS_PER_TRANSACTION = 100_000
+CORRECTIONS_PER_TRANSACTION = 50
 # What decides how a meter reads events: with any of these changed, its roll-ups are others.
 DEFINITION = (
     "event_type",
@@ -41,11 +48,22 @@ TAKE_BATCHES = """
     RETURNING p.batch_id, p.first_at, p.last_at, p.events
 """
 
+TAKE_CORRECTIONS = """
+    DELETE FROM metering_pendingcorrection p
+    WHERE p.customer_id = %(customer)s AND (p.batch_id, p.at) IN (
+        SELECT q.batch_id, q.at FROM metering_pendingcorrection q
+        WHERE q.customer_id = %(customer)s ORDER BY q.at, q.batch_id LIMIT %(limit)s
+    )
+    RETURNING p.event_type, p.at
+"""
+
 logger = logging.getLogger(__name__)
 
 
 def fold_pending(*, at: datetime) -> int:
-    """Fold every batch accepted so far and fill new meters; return how many events were folded.
+    """Fold every batch accepted so far, count anew what corrections touched, and fill new meters.
+
+    Returns how many events were folded.
 
     Each customer is folded in transactions of its own, and what fails stops nothing else: it is
     logged, left for the next time and told at the end by a DomainError. Usage is right all the
@@ -61,6 +79,12 @@ def fold_pending(*, at: datetime) -> int:
         except Exception:
             logger.exception("The usage of customer %s was not folded.", customer_id)
             failed.append(f"customer {customer_id}")
+    for customer_id in customers_with_corrections():
+        try:
+            recount_customer(customer_id=customer_id)
+        except Exception:
+            logger.exception("The corrected usage of customer %s was not counted.", customer_id)
+            failed.append(f"corrections of customer {customer_id}")
     for meter in Meter.objects.filter(filled_at=None):
         try:
             fill_meter(meter=meter, at=at)
@@ -103,7 +127,57 @@ def fold_some(*, customer_id: int) -> int:
     # Read under the lock: whoever changes a meter refills it under the same lock afterwards.
     for meter in Meter.objects.order_by("pk"):
         add_to_roll_ups(meter, selection)
+    note_changed(customer_id, days_of(selection))
     return sum(events)
+
+
+def recount_customer(*, customer_id: int) -> None:
+    """Count anew what a customer's corrections touched, until none is left."""
+    while recount_some(customer_id=customer_id):
+        pass
+
+
+@transaction.atomic
+def recount_some(*, customer_id: int) -> int:
+    """Count the days anew that a customer's earliest corrections touched; return how many did.
+
+    A correction that comes meanwhile leaves a row of its own, so its days stay marked.
+    """
+    lock_usage(customer_id)
+    touched: dict[str, list[datetime]] = {}
+    for event_type, at in take_corrections(customer_id):
+        touched.setdefault(event_type, []).append(at)
+    for meter in Meter.objects.filter(event_type__in=touched).order_by("pk"):
+        recount(meter, customer_id, touched[meter.event_type])
+    instants = [at for each in touched.values() for at in each]
+    note_changed(customer_id, {day.start for day in days_around(instants)})
+    return len(instants)
+
+
+def take_corrections(customer_id: int) -> list[tuple[str, datetime]]:
+    limit = CORRECTIONS_PER_TRANSACTION
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_CORRECTIONS, {"customer": customer_id, "limit": limit})
+        return list(cursor.fetchall())
+
+
+def recount(meter: Meter, customer_id: int, instants: Iterable[datetime]) -> None:
+    """Replace a meter's roll-ups of the days that these instants lie in."""
+    for days in merged(days_around(instants)):
+        for table in (UsageBucket, UsageMember):
+            table.objects.filter(
+                customer_id=customer_id,
+                meter=meter,
+                bucket_start__gte=days.start,
+                bucket_start__lt=days.end,
+            ).delete()
+        selection = rollups.folded_events_between(customer_id, days.start, days.end)
+        add_to_roll_ups(meter, selection)
+
+
+def days_around(instants: Iterable[datetime]) -> list[Range]:
+    """Return the days of UTC, the longest buckets there are, that these instants lie in."""
+    return list(buckets_around(instants, timedelta(days=1)))
 
 
 def lock_usage(customer_id: int) -> None:

@@ -1,0 +1,24 @@
+"""JSON with exact numbers: what an event said is read and written to the last digit."""
+
+import json
+from decimal import Decimal
+from typing import Any, override
+
+import msgspec
+
+_encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
+
+
+class ExactEncoder(json.JSONEncoder):
+    """Writes Decimals as numbers; `json.dumps(value, cls=ExactEncoder)`."""
+
+    @override
+    def encode(self, o: Any) -> str:
+        return _encoder.encode(o).decode()
+
+
+class ExactDecoder(json.JSONDecoder):
+    """Reads numbers with a fraction or an exponent as Decimals."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"parse_float": Decimal})
