@@ -22,7 +22,15 @@ IS_UPDATE = bool(os.environ.get("UPDATE_QUERY_BUDGETS"))
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 OURS = ("customers", "metering", "billing")
 # Composite primary keys: read through the pages "Events" and "Usage".
-UNREGISTERABLE = {"Event", "EventKey", "PendingBatch", "UsageBucket", "UsageMember"}
+UNREGISTERABLE = {
+    "ChangedDay",
+    "Event",
+    "EventKey",
+    "PendingBatch",
+    "PendingCorrection",
+    "UsageBucket",
+    "UsageMember",
+}
 # A plan version reads as its prices, an invoice as its lines and what was taken back of it, a
 # subscription as its changes and what they came to, a folding round on the overview.
 SHOWN_WITH_THEIR_OWNERS = {

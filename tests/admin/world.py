@@ -20,7 +20,9 @@ from billing.services.nightly import run_nightly
 from billing.services.payments import record_payment
 from config.schedules import setup_schedules
 from customers.models import Customer, User
+from customers.principals import Principal
 from metering.models import LogImport, LogImportLine, Meter
+from metering.services.corrections import amend_event
 from tests.factories import (
     make_customer,
     make_key,
@@ -90,6 +92,14 @@ def use(customer: Customer, meter: Meter) -> None:
         clash = events[0] | {"properties": {"endpoint": "/v1/other"}}
         refused = event("bad", customer=customer.key, timestamp="yesterday")
         report([*events, clash, refused], at=start.replace(day=20))
+    amend_event(
+        customer=customer,
+        event_id="03-0",
+        properties={"endpoint": "/v1/find"},
+        reason="The endpoint was named wrong.",
+        principal=Principal(customer_ids=None, user_id=customer.memberships.get().user_id),
+        at=MARCH.replace(day=21),
+    )
 
 
 def add_stripe(invoice: Invoice) -> None:

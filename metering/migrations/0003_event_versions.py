@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('customers', '0001_initial'),
-        ('metering', '0001_initial'),
+        ('metering', '0002_folding_rounds'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
