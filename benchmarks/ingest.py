@@ -1,23 +1,31 @@
-"""`ingest_ratio`: the real endpoint over HTTP, beside COPY of the same rows without it."""
+"""The real endpoint over HTTP, beside COPY of the same rows into the same tables without it.
+
+`ingest_ratio` compares batches of 1,000 with COPY, `ingest_small_ratio` batches of 10 with those,
+`duplicates_ratio` batches of which a tenth is known with new ones; `ingest_memory` is what the
+larger worker of the web server holds after all that, beside what it held before.
+"""
 
 import http.client
 import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import count
+from typing import override
 
+import psutil
 from django.conf import settings
 from django.db import connection, transaction
 from msgspec import json as msgspec_json
 
 from benchmarks.harness import Result, compare
+from config.management.commands import serve
 from customers.models import Customer
 from customers.principals import Principal
 from customers.services import create_api_key, create_customer
@@ -32,6 +40,8 @@ CONNECTIONS = 4
 BATCHES = 60
 EVENTS_PER_BATCH = 1000
 START_SECONDS = 30
+# What `manage.py serve` starts.
+WEB_WORKERS = 2
 
 _runs = count()
 
@@ -41,34 +51,40 @@ def run() -> Iterator[Result]:
     make_partitions_ahead(at=at)
     customer = create_customer(key="bench-ingest", name="Bench")
     secret = create_api_key(name="bench", at=at, customer=customer).secret
-    with web_server() as port, ThreadPoolExecutor(CONNECTIONS) as pool:
-        yield compare(
-            "ingest_ratio",
-            "events/s",
-            Posting(pool, port, secret, EVENTS_PER_BATCH),
-            Copying(customer, EVENTS_PER_BATCH),
-        )
-        yield compare(
-            "ingest_small_ratio",
-            "events/s",
-            Posting(pool, port, secret, 10, batches=600),
-            Posting(pool, port, secret, EVENTS_PER_BATCH),
-        )
+    with web_server() as (server, port), ThreadPoolExecutor(CONNECTIONS) as pool:
+        plain = Posting(pool, port, secret, EVENTS_PER_BATCH)
+        plain(plain.prepare())
+        before = memory(server)
+        copying = Copying(customer, EVENTS_PER_BATCH)
+        yield compare("ingest_ratio", "events/s", plain, copying)
+        small = Posting(pool, port, secret, 10, batches=600)
+        yield compare("ingest_small_ratio", "events/s", small, plain)
+        repeating = Repeating(pool, port, secret, EVENTS_PER_BATCH)
+        yield compare("duplicates_ratio", "events/s", repeating, plain)
+        yield Result("ingest_memory", memory(server), before, "MiB per worker")
 
 
-def bodies(batches: int, events_per_batch: int) -> list[bytes]:
-    """Return JSON lists of events, none of which has been sent before."""
+def memory(server: subprocess.Popen[bytes]) -> Decimal:
+    """Return how much the largest process of the web server holds, in MiB."""
+    family = psutil.Process(server.pid).children(recursive=True)
+    return Decimal(max(process.memory_info().rss for process in family)) / 2**20
+
+
+def batches_of(batches: int, events_per_batch: int) -> list[list[dict[str, object]]]:
+    """Return batches of events, none of which has been sent before."""
     round_number = next(_runs)
     begin = datetime.now(UTC) - timedelta(hours=1)
     return [
-        msgspec_json.encode(
-            [
-                event(f"{round_number}-{batch}-{number}", begin + timedelta(milliseconds=number))
-                for number in range(events_per_batch)
-            ]
-        )
+        [
+            event(f"{round_number}-{batch}-{number}", begin + timedelta(milliseconds=number))
+            for number in range(events_per_batch)
+        ]
         for batch in range(batches)
     ]
+
+
+def bodies(batches: int, events_per_batch: int) -> list[bytes]:
+    return [msgspec_json.encode(batch) for batch in batches_of(batches, events_per_batch)]
 
 
 def event(event_id: str, at: datetime) -> dict[str, object]:
@@ -107,12 +123,26 @@ class Posting:
 
     def post(self, batches: list[bytes]) -> int:
         client = http.client.HTTPConnection(LOOPBACK, self.port)
-        accepted = 0
+        counted = 0
         for body in batches:
             client.request("POST", "/api/v1/events", body, self.headers)
-            accepted += int(json.loads(client.getresponse().read())["accepted"])
+            answer = json.loads(client.getresponse().read())
+            counted += int(answer["accepted"]) + int(answer["duplicate"])
         client.close()
-        return accepted
+        return counted
+
+
+class Repeating(Posting):
+    """Post batches of which every tenth event was sent before."""
+
+    @override
+    def prepare(self) -> list[bytes]:
+        (known,) = batches_of(1, self.size)
+        self.post([msgspec_json.encode(known)])
+        return [
+            msgspec_json.encode(known[::10] + batch[self.size // 10 :])
+            for batch in batches_of(self.batches, self.size)
+        ]
 
 
 class Copying:
@@ -140,8 +170,8 @@ class Copying:
 
 
 @contextmanager
-def web_server() -> Iterator[int]:
-    """Run the real web server on the benchmark's database; yield its port."""
+def web_server() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run the web server as `serve` does, on the benchmark's database; yield it and its port."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -151,13 +181,15 @@ def web_server() -> Iterator[int]:
         address = address.replace("@", f":{database['PASSWORD']}@", 1)
     if database["PORT"]:
         address += f"&port={database['PORT']}"
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", LOOPBACK]
-    command += ["--port", str(port), "--log-level", "error", "config.wsgi:application"]
+    command = serve.web_server(LOOPBACK, port, WEB_WORKERS)
     environment = os.environ | {"DATABASE_URL": address}
-    server = subprocess.Popen(command, env=environment, cwd=settings.BASE_DIR)  # noqa: S603
+    output = subprocess.DEVNULL
+    server = subprocess.Popen(  # noqa: S603  # Its arguments are our own.
+        command, env=environment, cwd=settings.BASE_DIR, stdout=output, stderr=output
+    )
     try:
         wait_for(port)
-        yield port
+        yield server, port
     finally:
         server.terminate()
         server.wait()

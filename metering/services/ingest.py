@@ -18,7 +18,15 @@ from metering.services.decoding import EventDocument, Item
 from metering.services.event_rules import Reason
 from metering.services.refused import keep_refused
 from metering.services.screening import Desk, Refusal, StorableEvent, screen_events
-from metering.services.storing import Key, Stored, instant, store_events
+from metering.services.storing import (
+    Key,
+    NotAllNewError,
+    Stored,
+    Storing,
+    instant,
+    store_events,
+    store_new,
+)
 
 Kind = RefusedEvent.Kind
 
@@ -36,6 +44,16 @@ class IngestResult:
     rejected: int = 0
     errors: Sequence[Refusal] = ()
     customers: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A batch as it was screened; `firsts` are the events to store, by key."""
+
+    items: Sequence[Item]
+    events: Sequence[StorableEvent]
+    firsts: Mapping[Key, StorableEvent]
+    refusals: list[Refusal]
 
 
 @dataclass(slots=True)
@@ -69,25 +87,34 @@ def ingest_events(
         return IngestResult()
     desk = desk_for(items, principal, at, is_backfill=is_backfill)
     events, refusals = screen_events(items=items, desk=desk)
-    firsts = first_of_each(events)
-    with transaction.atomic():
-        batch = IngestBatch.objects.create(
-            source=source,
-            api_key_id=principal.api_key_id,
-            received_at=at,
-            accepted=len(events),
-            rejected=len(refusals),
-        )
-        stored = store_events(events=by_key(firsts), batch_id=batch.pk) if firsts else Stored()
-        announce(stored.accepted, batch.pk)
-        verdict = judge(events, firsts, stored)
-        result = result_of(verdict, refusals)
-        if result.accepted < len(events):
-            note_counts(batch, result)
-        keep_refused(
-            items=items, refusals=refusals + verdict.unstorable, kind=Kind.REJECTED, batch=batch
-        )
-        keep_refused(items=items, refusals=verdict.conflicts, kind=Kind.CONFLICT, batch=batch)
+    intake = Intake(items, events, first_of_each(events), refusals)
+    batch = IngestBatch(
+        source=source,
+        api_key_id=principal.api_key_id,
+        received_at=at,
+        accepted=len(events),
+        rejected=len(refusals),
+    )
+    try:
+        return store_intake(intake, batch, store_new)
+    except NotAllNewError:
+        batch.pk = None
+        return store_intake(intake, batch, store_events)
+
+
+@transaction.atomic
+def store_intake(intake: Intake, batch: IngestBatch, store: Storing) -> IngestResult:
+    """Store a batch with all that belongs to it; the caller's Storing decides how."""
+    batch.save(force_insert=True)
+    stored = store(events=by_key(intake.firsts), batch_id=batch.pk) if intake.firsts else Stored()
+    announce(stored.accepted, batch.pk)
+    verdict = judge(intake.events, intake.firsts, stored)
+    result = result_of(verdict, intake.refusals)
+    if result.accepted < len(intake.events):
+        note_counts(batch, result)
+    rejected = [*intake.refusals, *verdict.unstorable]
+    keep_refused(items=intake.items, refusals=rejected, kind=Kind.REJECTED, batch=batch)
+    keep_refused(items=intake.items, refusals=verdict.conflicts, kind=Kind.CONFLICT, batch=batch)
     return result
 
 
