@@ -1,17 +1,15 @@
-"""Plans and quotes over HTTP: parse, call one service, render."""
+"""Plans over HTTP: parse, call one service, render."""
 
 from typing import Any, override
 
 from django.db.models import QuerySet
 from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from billing.api.plan_serializers import (
@@ -22,7 +20,7 @@ from billing.api.plan_serializers import (
 )
 from billing.models import PlanVersion
 from billing.selectors.catalog import current_versions, visible_versions, with_prices
-from billing.services import catalog, quotes
+from billing.services import catalog
 from config.api import StrictSerializer
 from customers.api.permissions import customer_for, principal_of
 from customers.api.views import KEY_PATTERN
@@ -121,18 +119,6 @@ class PlanVersionViewSet(
 
     def answer(self, version: PlanVersion) -> Response:
         return Response(self.get_serializer(version).data)
-
-
-class QuoteView(APIView):
-    """What usage would cost: a quote document in, the lines and totals of its invoice out."""
-
-    write_scope = Scope.BILLING_READ
-
-    @extend_schema(request=OpenApiTypes.OBJECT, responses={200: OpenApiTypes.OBJECT})
-    def post(self, request: Request) -> Response:
-        """Price a quote document. Nothing is stored."""
-        document: Any = request.data
-        return Response(quotes.price_quote(document=document))
 
 
 def parsed(serializer: StrictSerializer) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from billing.api.invoices import InvoiceViewSet
-from billing.api.plans import PlanVersionViewSet, PlanViewSet, QuoteView
+from billing.api.plans import PlanVersionViewSet, PlanViewSet
+from billing.api.quotes import QuoteView
 from billing.api.subscriptions import SubscriptionViewSet
 
 router = SimpleRouter(trailing_slash=False)

@@ -1,4 +1,4 @@
-"""Plans and quotes over HTTP."""
+"""Plans over HTTP."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +8,10 @@ from rest_framework.test import APIClient
 
 from billing.models import Plan
 from customers.models import Customer
-from customers.principals import Scope
 from tests import factories
 from tests.billing.plans import CALLS, FEE, publish_plan, subscribe
 
 PLANS = "/api/v1/plans"
-QUOTES = "/api/v1/quotes"
 # As the contract writes it, with terms that ask for nothing.
 PRO = {
     "key": "pro",
@@ -98,30 +96,6 @@ def test_customers_read_the_plans_they_have_and_no_others(api: Api, acme: Custom
     assert [row["key"] for row in client.get(PLANS).json()["results"]] == ["pro"]
     assert client.get(f"{PLANS}/secret-deal").status_code == 404
     assert post(client, PLANS, PRO).status_code == 403
-
-
-def test_a_quote_is_the_invoice_it_would_make(operator: APIClient) -> None:
-    """22 calls are 60.00, of which 12 were billed at 26.00."""
-    quoted = post(operator, QUOTES, QUOTE).json()
-    assert (quoted["currency"], quoted["total"]) == ("USD", "34.00")
-    assert quoted["lines"][0]["quantity"] == "22"
-
-
-@pytest.mark.parametrize(
-    ("body", "field"), [({"currency": "USD"}, "prices"), (QUOTE | {"usage": {"x": {}}}, "usage.x")]
-)
-def test_a_wrong_quote_names_its_field(
-    operator: APIClient, body: dict[str, Any], field: str
-) -> None:
-    response = post(operator, QUOTES, body)
-    assert (response.status_code, list(response.json()["error"]["details"])) == (422, [field])
-
-
-def test_customers_may_ask_for_quotes(api: Api, acme: Customer) -> None:
-    allowed = api(factories.make_key(acme, Scope.BILLING_READ).secret)
-    other = api(factories.make_key(acme, Scope.EVENTS_WRITE).secret)
-    assert post(allowed, QUOTES, QUOTE).status_code == 200
-    assert post(other, QUOTES, QUOTE).status_code == 403
 
 
 def test_a_draft_is_written_changed_and_published(operator: APIClient) -> None:
