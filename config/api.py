@@ -34,13 +34,17 @@ class StrictJSONParser(JSONParser):
     @override
     def parse(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            document = super().parse(*args, **kwargs)
+            document = self.load(*args, **kwargs)
         except RecursionError as error:
             raise exceptions.ParseError("The body is nested too deeply to be read.") from error
         if (path := path_of_unstorable_text(document)) is not None:
             message = "Texts cannot hold the character U+0000 or half of a surrogate pair."
             raise InvalidInputError(message, field=path, code="invalid_character")
         return document
+
+    def load(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the document of a stream; raises ParseError."""
+        return super().parse(*args, **kwargs)
 
 
 def path_of_unstorable_text(document: Any) -> str | None:

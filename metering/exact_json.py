@@ -6,7 +6,8 @@ from typing import Any, override
 
 import msgspec
 
-_encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
+# Texts that are looked up late, such as translations, are written as they then read.
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 
 class ExactEncoder(json.JSONEncoder):

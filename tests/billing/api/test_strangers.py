@@ -14,6 +14,7 @@ from customers.models import Customer
 from tests import factories
 from tests.billing.plans import publish_plan, subscribe
 from tests.billing.usage import instant, report_calls
+from tests.metering.history.corrected import store, void
 
 PREFIX = "api/v1/"
 VERBS = ("get", "post", "put", "patch", "delete")
@@ -37,6 +38,7 @@ class Row:
 
 JANUARY = "start=2026-01-01T00:00:00Z&end=2026-02-01T00:00:00Z"
 EVENT = {"id": "e", "type": "api.request", "customer": "acme"}
+VOID = {"customer": "acme", "event": "e", "action": "void", "reason": "x"}
 
 TABLE = [
     Row("events", "post", "events", 200, EVENT),
@@ -45,6 +47,9 @@ TABLE = [
     Row("meter-list", "post", "meters", SCOPE, {"key": "x", "name": "X"}),
     Row("meter-detail", "get", "meters/calls", 200),
     Row("meter-detail", "patch", "meters/calls", SCOPE, {"name": "X"}),
+    Row("correction-list", "get", "corrections?customer=acme", 200),
+    Row("correction-list", "post", "corrections", SCOPE, VOID),
+    Row("correction-detail", "get", "corrections/{correction}", UNKNOWN),
     Row("customer-list", "get", "customers", 200),
     Row("customer-list", "post", "customers", SCOPE, {"key": "x", "name": "X"}),
     Row("customer-detail", "get", "customers/acme", UNKNOWN),
@@ -84,7 +89,9 @@ def places(acme: Customer) -> dict[str, Any]:
     subscription = subscribe(acme, "2026-01-01", publish_plan())
     report_calls(acme, "2026-01-10", 3)
     run_nightly(at=instant("2026-03-01"))
+    store(acme, "corrected", instant("2026-03-02"))
     return {
+        "correction": void(acme, "corrected").pk,
         "api_key": factories.make_key(acme).api_key.pk,
         "subscription": subscription.pk,
         "number": Invoice.objects.issued().get().number,
