@@ -19,6 +19,7 @@ from customers.models import Customer
 from metering import aggregations, windows
 from metering.filters import PROPERTY_WANTED, is_property, is_storable
 from metering.models import Meter, PendingCorrection
+from metering.selectors.cutoffs import Cutoff
 from metering.selectors.usage_plan import Question, plan_reading
 from metering.selectors.usage_sql import UsageStatement
 
@@ -51,6 +52,7 @@ def usage(
     zone: ZoneInfo | None = None,
     group_by: Sequence[str] = (),
     filters: Mapping[str, str | None] | None = None,
+    cutoff: Cutoff | None = None,
 ) -> list[UsageRow]:
     """Return a customer's usage in `[start, end)`, in order of time and then of group.
 
@@ -58,7 +60,8 @@ def usage(
     first and the last window are cut short by the period. Without `group_by` there is a row for
     every window, zero where nothing was used; with it, only for what was used. `filters` keeps the
     events whose property has this text, or with None is absent. Dimensions of the meter are read
-    from roll-ups; any other property is as exact but read from the raw events.
+    from roll-ups; any other property is as exact but read from the raw events. With a `cutoff` the
+    answer is what it was for a reader who had seen so much, read from the events too.
 
     Raises InvalidInputError for a period that is empty or out of range, an unknown window, too
     many windows, groups or rows.
@@ -75,6 +78,7 @@ def usage(
         limit=MOST_ROWS + 1,
         group_by=group_by,
         filters=filters or {},
+        cutoff=cutoff,
     )
     rows = answer(question)
     if len(rows) > MOST_ROWS:
@@ -100,9 +104,16 @@ def usage_rows(question: Question, rows: Iterable[Sequence[Any]]) -> Iterator[Us
         )
 
 
-def usage_quantity(*, meter: Meter, customer: Customer, start: datetime, end: datetime) -> Decimal:
-    """Return a customer's usage in `[start, end)` as one number."""
-    [row] = usage(meter=meter, customer=customer, start=start, end=end)
+def usage_quantity(
+    *,
+    meter: Meter,
+    customer: Customer,
+    start: datetime,
+    end: datetime,
+    cutoff: Cutoff | None = None,
+) -> Decimal:
+    """Return a customer's usage in `[start, end)` as one number, now or as of a cut-off."""
+    [row] = usage(meter=meter, customer=customer, start=start, end=end, cutoff=cutoff)
     return row.value
 
 

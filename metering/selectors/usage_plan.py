@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from metering import aggregations, windows
 from metering.models import Meter
 from metering.models.usage import Grain
+from metering.selectors.cutoffs import Cutoff
 from metering.windows import Range
 
 
@@ -17,8 +18,8 @@ class Question:
 
     `filters` keeps the events whose property has that text, or with None is absent. `zone` is the
     customers' own, in which the windows of the meter itself are cut. `corrected` are instants
-    around which roll-ups do not hold, by the batches `corrections`. The answer has at most `limit`
-    rows, or all there are.
+    around which roll-ups do not hold, by the batches `corrections`. With a `cutoff` the answer is
+    that of an earlier reader. It has at most `limit` rows, or all there are.
     """
 
     meter: Meter
@@ -31,6 +32,7 @@ class Question:
     filters: Mapping[str, str | None] = field(default_factory=dict)
     corrected: Sequence[datetime] = ()
     corrections: Sequence[int] = ()
+    cutoff: Cutoff | None = None
 
     @property
     def start(self) -> datetime:
@@ -65,7 +67,8 @@ def plan_reading(question: Question) -> Plan:
         windows.day_starts(period.start, period.end, question.zone) if aggregation.windowed else []
     )
     answerable = not properties or (roll_ups.by_dimensions and properties <= set(meter.group_by))
-    if meter.filled_at is None or not answerable:
+    # Roll-ups hold what counts now.
+    if meter.filled_at is None or not answerable or question.cutoff is not None:
         return Plan(whole=[], raw=[period], days=days)
     grain = Grain.DAY if properties else Grain(roll_ups.grain)
     whole, raw = windows.split_by_buckets(period, broken_buckets(question, days, grain))

@@ -11,7 +11,9 @@ from typing import Any
 from metering import aggregations
 from metering.aggregations import Reads
 from metering.models.usage import NO_DIMENSIONS
+from metering.selectors.cutoffs import COUNTED
 from metering.selectors.meter_sql import (
+    CURRENT,
     STEPS,
     TEXT,
     digest_sql,
@@ -58,6 +60,7 @@ class UsageStatement:
         edges = [edge for whole in plan.whole for edge in (whole.start, whole.end)]
         return {
             **meter_params(self.meter),
+            **(question.cutoff.params if question.cutoff else {}),
             **numbered("group", question.group_by),
             **numbered("only", question.filters),
             **numbered("only_text", question.filters.values()),
@@ -190,7 +193,8 @@ class UsageStatement:
 
     @property
     def event_conditions(self) -> str:
-        conditions = [matches_sql(self.meter), self.conditions("e.properties")]
+        counts = CURRENT if self.question.cutoff is None else COUNTED
+        conditions = [matches_sql(self.meter, counts=counts), self.conditions("e.properties")]
         if self.reads_members:
             conditions.append(f"{TEXT} IS NOT NULL")
         return " AND ".join(conditions)

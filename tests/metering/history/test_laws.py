@@ -1,6 +1,7 @@
 """Usage is what its definition says after every report, correction and fold, in any order."""
 
 import json
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from config.errors import DomainError
 from customers.models import Customer
 from metering import aggregations
 from metering.models import Meter
+from metering.selectors.cutoffs import Cutoff, current_cutoff
 from metering.selectors.usage import usage
 from metering.services.folding import fold_pending
 from metering.services.verification import verify_usage
@@ -107,7 +109,14 @@ def written(properties: dict[str, Any]) -> str:
     return json.dumps(properties, sort_keys=True)
 
 
-def check(ledger: Ledger, meter: Meter, start: datetime, end: datetime, group: str | None) -> None:
+def check(
+    ledger: Ledger,
+    meter: Meter,
+    start: datetime,
+    end: datetime,
+    group: str | None,
+    cutoff: Cutoff | None = None,
+) -> None:
     rows = usage(
         meter=meter,
         customer=ledger.customer,
@@ -115,6 +124,7 @@ def check(ledger: Ledger, meter: Meter, start: datetime, end: datetime, group: s
         end=end,
         window="day",
         filters={} if group is None else {"endpoint": group},
+        cutoff=cutoff,
     )
     only = {} if group is None else {"endpoint": group}
     for row in rows:
@@ -139,10 +149,15 @@ def test_usage_is_what_the_events_say_now(
     with transaction.atomic():
         meter = make_meter(**fields.draw(meter_fields(key)))
         ledger = Ledger(make_customer(time_zone=zone))
+        asked = (meter, CENTER - abs(before), CENTER + length, group)
+        then = [(deepcopy(ledger), current_cutoff())]
         for step in steps:
             ledger.take(*step)
-            check(ledger, meter, CENTER - abs(before), CENTER + length, group)
+            check(ledger, *asked)
+            then.append((deepcopy(ledger), current_cutoff()))
         fold_pending(at=NOW)
         assert list(verify_usage()) == []
-        check(ledger, meter, CENTER - abs(before), CENTER + length, group)
+        check(ledger, *asked)
+        for earlier, cutoff in then:
+            check(earlier, *asked, cutoff=cutoff)
         transaction.set_rollback(True)
