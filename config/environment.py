@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -86,6 +87,27 @@ def integer(name: str, default: int, *, minimum: int, maximum: int) -> int:
 
     expected = f"a whole number from {minimum} to {maximum}"
     return read(name, parse, default, expected=expected)
+
+
+def choice(name: str, default: str, options: tuple[str, ...]) -> str:
+    def parse(value: str) -> str:
+        if value not in options:
+            raise ValueError(value)
+        return value
+
+    return read(name, parse, default, expected=" or ".join(options))
+
+
+def amount(name: str, default: str) -> Decimal:
+    """Return an amount of money that is not negative, exactly as it is written."""
+
+    def parse(value: str) -> Decimal:
+        if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,4})?", value):
+            raise ValueError(value)
+        return Decimal(value)
+
+    expected = "an amount of money such as 0.50"
+    return read(name, parse, Decimal(default), expected=expected)
 
 
 def items(name: str) -> list[str]:

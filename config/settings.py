@@ -240,6 +240,16 @@ STRIPE_ENVIRONMENT = environment.matching(
 ) or environment.installation_name(BASE_URL, secret_key=SECRET_KEY)
 
 INVOICE_PREFIX = environment.number_prefix("INVOICE_PREFIX", "INV-")
+CREDIT_NOTE_PREFIX = environment.number_prefix("CREDIT_NOTE_PREFIX", "CN-")
+# What becomes of an invoice whose lines are all zero: "skip" or "issue".
+ZERO_INVOICES = environment.choice("ZERO_INVOICES", "skip", ("skip", "issue"))
+# Late usage is billed or credited from this difference on, in the currency of its invoice, and for
+# periods that ended within so many months.
+ADJUSTMENT_MINIMUM = environment.amount("ADJUSTMENT_MINIMUM", "0")
+# Customers that a nightly run bills in one transaction: the more, the fewer queries, and the longer
+# those who change one of them wait.
+NIGHTLY_BATCH = environment.integer("NIGHTLY_BATCH", 250, minimum=1, maximum=5000)
+ADJUSTMENT_MONTHS = environment.integer("ADJUSTMENT_MONTHS", 13, minimum=0, maximum=120)
 
 BRAND_NAME = environment.text("BRAND_NAME", "Tallyport")
 BRAND_COLOR = environment.color("BRAND_COLOR", "#0f766e")

@@ -25,7 +25,6 @@ from billing.gateways.stripe import StripeGateway, gateway_from_settings
 from billing.models import Invoice, Plan, StripePush
 from billing.sandbox.account import API_VERSION
 from billing.sandbox.server import StripeSandbox
-from billing.selectors.subscriptions import subscription_of
 from billing.services.catalog import create_plan
 from billing.services.nightly import run_nightly
 from billing.services.payments import follow_stripe
@@ -207,7 +206,7 @@ def settle(at: datetime, until: datetime, gateway: StripeGateway, sandbox: str) 
         key = push.invoice.customer.key
         is_last = push.invoice.period_end > until - LONGEST_MONTH
         age = at - (push.invoice.issued_at or at)
-        if key == LEFT and subscription_of(push.invoice).end_at == push.invoice.period_end:
+        if key == LEFT and is_last_of_its_subscription(push.invoice):
             if age > timedelta(days=25):
                 post(f"{sandbox}/v1/invoices/{push.stripe_invoice_id}/mark_uncollectible")
         elif key == WAIVED and push.invoice.number == first_number(WAIVED):
@@ -217,6 +216,11 @@ def settle(at: datetime, until: datetime, gateway: StripeGateway, sandbox: str) 
         follow_stripe(
             invoice=push.invoice, stripe_invoice_id=push.stripe_invoice_id, gateway=gateway, at=at
         )
+
+
+def is_last_of_its_subscription(invoice: Invoice) -> bool:
+    subscription = invoice.subscription
+    return subscription is not None and subscription.end_at == invoice.period_end
 
 
 def open_pushes() -> Iterable[StripePush]:

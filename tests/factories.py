@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from billing.models import Plan, PlanVersion, Price, Subscription
+from billing.models import Plan, PlanVersion, Price, Subscription, SubscriptionChange
+from billing.services.phases import write_phases
 from customers.models import Customer, User
 from customers.principals import Scope
 from customers.services import IssuedKey, add_member, create_api_key, create_customer
@@ -68,6 +69,15 @@ def make_plan(*documents: dict[str, Any], key: str = "", **fields: Any) -> PlanV
 def make_subscription(
     customer: Customer, version: PlanVersion, start_at: datetime, **fields: Any
 ) -> Subscription:
-    return Subscription.objects.create(
+    subscription = Subscription.objects.create(
         customer=customer, plan_version=version, start_at=start_at, **fields
     )
+    SubscriptionChange.objects.create(
+        subscription=subscription,
+        kind="start",
+        requested_at=start_at,
+        effective_at=start_at,
+        plan_version=version,
+    )
+    write_phases(subscription, start_at)
+    return subscription

@@ -14,8 +14,7 @@ from django.utils.html import format_html
 from billing.admin import words
 from billing.admin.stripe import push_queued
 from billing.models import Invoice, InvoiceLine, NumberSeries, Payment, StripePush
-from billing.selectors.subscriptions import invoiced_period, subscription_of
-from billing.services.invoicing import draft_invoice, finalize_invoice, void_invoice
+from billing.services.invoicing import finalize_invoice, recompute_drafts, void_invoice
 from config.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
@@ -173,16 +172,15 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
 
     @detail_action(
         "Recompute",
-        "The lines are computed again from the usage there is now.",
+        "The lines of this customer's drafts are computed again from the usage there is now.",
         icon="refresh",
         offered=lambda invoice: invoice.is_draft,
     )
     def recompute(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> str:
-        drafted = draft_invoice(
-            subscription=subscription_of(invoice),
-            period=invoiced_period(invoice),
-            at=timezone.now(),
-        )
+        recompute_drafts(customer=invoice.customer, at=timezone.now())
+        drafted = Invoice.objects.filter(pk=invoice.pk).first()
+        if drafted is None:
+            return "Nothing is left to bill, so the draft is gone."
         return f"The draft is now over {words.money(drafted.total, drafted.currency)}."
 
     @detail_action(

@@ -8,7 +8,14 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from billing.models import Invoice, InvoiceLine, Plan, Subscription
+from billing.models import (
+    Invoice,
+    InvoiceLine,
+    Plan,
+    Subscription,
+    SubscriptionChange,
+    SubscriptionPhase,
+)
 from config.api import InstantField, StrictSerializer
 from customers.models import Customer
 
@@ -31,6 +38,37 @@ class InstantOrPeriodEndField(InstantField):
         return PERIOD_END if value == PERIOD_END else super().to_internal_value(value)
 
 
+class PhaseSerializer(serializers.ModelSerializer[SubscriptionPhase]):
+    """What holds from when until when."""
+
+    plan = serializers.CharField(source="plan_version.plan.key")
+    plan_version = serializers.IntegerField(source="plan_version.number")
+    quantities = serializers.DictField(child=serializers.CharField())
+
+    class Meta:
+        model = SubscriptionPhase
+        fields = ["plan", "plan_version", "state", "quantities", "start_at", "end_at"]
+
+
+class ChangeSerializer(serializers.ModelSerializer[SubscriptionChange]):
+    """What was asked for, when, and from when it holds."""
+
+    plan = serializers.CharField(source="plan_version.plan.key", default=None)
+    quantities = serializers.DictField(child=serializers.CharField())
+
+    class Meta:
+        model = SubscriptionChange
+        fields = [
+            "id",
+            "kind",
+            "plan",
+            "quantities",
+            "requested_at",
+            "effective_at",
+            "withdrawn_at",
+        ]
+
+
 class SubscriptionSerializer(StrictSerializer, serializers.ModelSerializer[Subscription]):
     customer = serializers.SlugRelatedField(slug_field="key", queryset=Customer.objects.all())
     plan = serializers.SlugRelatedField(
@@ -38,8 +76,18 @@ class SubscriptionSerializer(StrictSerializer, serializers.ModelSerializer[Subsc
     )
     plan_version = serializers.IntegerField(source="plan_version.number", read_only=True)
     start_at = InstantField(default=timezone.now)
-    anchor = serializers.CharField(required=False, write_only=True)
-    quantities = serializers.DictField(required=False, write_only=True)
+    trial_days = serializers.IntegerField(
+        required=False,
+        write_only=True,
+        min_value=0,
+        max_value=3660,
+        help_text="The plan's, if not.",
+    )
+    quantities = serializers.DictField(
+        required=False, write_only=True, help_text="Units by the key of their price."
+    )
+    phases = PhaseSerializer(many=True, read_only=True)
+    changes = ChangeSerializer(many=True, read_only=True)
     coupons = serializers.ListField(required=False, write_only=True)
 
     class Meta:
@@ -53,15 +101,28 @@ class SubscriptionSerializer(StrictSerializer, serializers.ModelSerializer[Subsc
             "end_at",
             "canceled_at",
             "anchor",
+            "trial_days",
+            "trial_end_at",
             "quantities",
             "coupons",
+            "phases",
+            "changes",
         ]
-        read_only_fields = ["end_at", "canceled_at"]
+        read_only_fields = ["end_at", "canceled_at", "trial_end_at"]
 
 
-class CancellationSerializer(StrictSerializer):
+class WhenSerializer(StrictSerializer):
     at = InstantOrPeriodEndField(
         required=False, help_text="An instant, or period_end. Left out, it is now."
+    )
+
+
+class SubscriptionChangeSerializer(WhenSerializer):
+    plan = serializers.SlugRelatedField(
+        slug_field="key", queryset=Plan.objects.all(), required=False
+    )
+    quantities = serializers.DictField(
+        required=False, help_text="Units by the key of their price; the others stay."
     )
 
 
@@ -72,9 +133,19 @@ class LineSerializer(serializers.Serializer[InvoiceLine]):
     kind = serializers.ChoiceField(choices=InvoiceLine.Kind.choices)
     description = serializers.CharField()
     quantity = ExactField()
+    billed_quantity = ExactField(
+        allow_null=True, help_text="The total that documents before had billed, if any had."
+    )
     amount = ExactField()
     period_start = serializers.DateTimeField()
     period_end = serializers.DateTimeField()
+    subscription = serializers.IntegerField(source="subscription.pk", default=None, allow_null=True)
+    original = serializers.CharField(
+        source="original.invoice.number",
+        default=None,
+        allow_null=True,
+        help_text="The invoice that this line puts right.",
+    )
     steps = serializers.ListField(child=serializers.DictField())
 
 
@@ -101,6 +172,11 @@ class InvoiceSerializer(StatementSerializer):
     id = serializers.IntegerField()
     number = serializers.CharField(allow_null=True, help_text="Null while it is a draft.")
     status = serializers.ChoiceField(choices=Invoice.Status.choices)
+    subscription = serializers.IntegerField(
+        source="subscription_id", allow_null=True, help_text="Null if it bills several, or none."
+    )
+    billing_reason = serializers.ChoiceField(choices=Invoice.Reason.choices)
+    digest = serializers.CharField(help_text="SHA-256 of its content; empty while it is a draft.")
     finalize_at = serializers.DateTimeField()
     issued_at = serializers.DateTimeField(allow_null=True)
     due_at = serializers.DateTimeField(allow_null=True)

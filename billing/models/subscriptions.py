@@ -75,6 +75,9 @@ class Subscription(models.Model):
         help_text="Where periods are cut: at the calendar's bounds, or on the day it began.",
     )
     start_at = models.DateTimeField()
+    trial_end_at = models.DateTimeField(
+        null=True, blank=True, help_text="Until when nothing is charged, if it began with a trial."
+    )
     end_at = models.DateTimeField(null=True, blank=True, help_text="Empty while it runs on.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     canceled_at = models.DateTimeField(
@@ -119,6 +122,7 @@ class SubscriptionChange(models.Model):
         PAUSE = "pause", "Paused"
         RESUME = "resume", "Resumed"
         CANCEL = "cancel", "Canceled"
+        TRIAL_END = "trial_end", "Trial ended"
 
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="changes")
     kind = models.CharField(max_length=20, choices=Kind)

@@ -104,6 +104,13 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
 
 
+def nearest_midnight(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Return the first instant of the local day that begins nearest to an instant, in UTC."""
+    day = instant.astimezone(zone).date()
+    before, after = start_of_day(day, zone), start_of_day(day + timedelta(days=1), zone)
+    return before if instant - before < after - instant else after
+
+
 @dataclass(frozen=True, slots=True)
 class _Cadence:
     """The days on which periods begin, numbered from the anchor's."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, Prefetch, Sum
 
-from billing.models import Invoice
+from billing.models import Invoice, InvoiceLine
 from billing.models.invoices import InvoiceQuerySet
 from billing.rating.money import round_amount
 from config.errors import NotFoundError
@@ -28,7 +28,9 @@ def with_details(invoices: InvoiceQuerySet) -> InvoiceQuerySet:
     """Add what a page or a JSON document shows, in a fixed number of queries."""
     return invoices.select_related(
         "customer", "subscription__plan_version__plan", "stripe_push"
-    ).prefetch_related("lines")
+    ).prefetch_related(
+        Prefetch("lines", InvoiceLine.objects.select_related("subscription", "original__invoice"))
+    )
 
 
 def visible_invoices(principal: Principal) -> InvoiceQuerySet:

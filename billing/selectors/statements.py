@@ -1,36 +1,37 @@
-"""What an invoice for a period says: its lines with their explanations, and its totals.
+"""What a document says: its lines with their explanations, and its totals.
 
 Drafts, previews and the portal's cost so far are all made from here, so they always agree.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
+from django.conf import settings
+
 from billing import formatting
-from billing.models import InvoiceLine, Subscription
-from billing.models import Price as PriceRow
-from billing.rating.lines import price_usage
-from billing.rating.periods import BillingPeriod, Period
-from billing.rating.prices import Price, parse_price
-from billing.rating.proration import proration_fraction
+from billing.models import InvoiceLine, Price, Subscription, SubscriptionPeriod
+from billing.rating.differences import Billed, left_to_bill, nothing_left
+from billing.rating.lines import RatedLine
+from billing.rating.money import round_amount
+from billing.rating.periods import Period
 from billing.rating.totals import total_lines
-from billing.selectors.subscriptions import current_period, current_subscriptions
+from billing.selectors.accounts import Account, ChargeKey, Contract, Ledger, read_accounts
+from billing.selectors.charges import Charge, Question, charges_of
+from billing.selectors.subscriptions import current_period, running_period
+from billing.selectors.usage import UsageReader
 from config.errors import DomainError, InvalidInputError
 from customers.models import Customer
-from metering.models import Meter
-from metering.selectors.usage import usage_quantity
 
 ZERO = Decimal(0)
-ONE = Decimal(1)
+Kind = InvoiceLine.Kind
 
 
 @dataclass(frozen=True, slots=True)
 class StatementLine:
-    """An invoice line that is not on an invoice yet; the names are those of InvoiceLine."""
+    """A document's line that is not on a document yet; the names are those of DocumentLine."""
 
     kind: str
     price: str
@@ -42,6 +43,12 @@ class StatementLine:
     period_end: datetime
     document: dict[str, Any]
     steps: list[dict[str, Any]]
+    billed_quantity: Decimal | None = None
+    subscription: Subscription | None = None
+    billing_period: SubscriptionPeriod | None = None
+    billed_price: Price | None = None
+    part: int = 0
+    original: InvoiceLine | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,71 +67,132 @@ class Statement:
     total: Decimal
 
 
-def statement(
-    subscription: Subscription, period: BillingPeriod, *, used_until: datetime | None = None
-) -> Statement:
-    """Return what a subscription owes for a period: usage as metered, fees prorated.
+def lines_left(
+    contract: Contract, charges: Sequence[Charge], ledger: Ledger, at: datetime, reader: UsageReader
+) -> list[StatementLine]:
+    """Return what is left to bill of a subscription as of an instant, one line for each charge.
 
-    `used_until` leaves later usage out; fees are for the whole period all the same.
+    `charges` are all of its unsettled periods; those that are due have a line, unless an earlier
+    document billed all of it. What puts earlier documents right comes last, and what was billed
+    for a charge that is no more is taken back.
     """
-    prices = subscription.plan_version.prices.all()
-    lines = [statement_line(subscription, row, period, used_until) for row in prices]
-    return summed(subscription.customer, subscription.plan_version.currency, period, lines)
+
+    def place(charge: Charge) -> tuple[bool, tuple[datetime, datetime, int]]:
+        return contract.end_of(charge.period) < at, charge.order
+
+    lines = [
+        line
+        for charge in sorted(charges, key=place)
+        if charge.is_due and (line := line_of(charge, ledger, at, reader)) is not None
+    ]
+    return [*lines, *taken_back(contract, charges, ledger, at)]
 
 
-def statement_line(
-    subscription: Subscription, row: PriceRow, period: BillingPeriod, used_until: datetime | None
-) -> StatementLine:
-    price = parse_price(row.document)
-    quantity = ONE
-    if row.meter is not None:
-        end = min(period.end, used_until or period.end)
-        quantity = used_quantity(subscription.customer, row.meter, period.start, end)
-    fraction = fee_fraction(subscription, price, period)
-    currency = subscription.plan_version.currency
-    rated = price_usage(price, quantity, None, currency, fraction=fraction)
+def line_of(
+    charge: Charge, ledger: Ledger, at: datetime, reader: UsageReader, *, is_final: bool = True
+) -> StatementLine | None:
+    billed = ledger.billed.get(charge.key)
+    rated = left_to_bill(charge.worth(reader, is_final=is_final), billed)
+    kind = kind_of(charge, billed, at)
+    if billed is not None and is_negligible(kind, rated.amount):
+        return None
+    row, stretch = charge.listed.row, charge.stretch
     return StatementLine(
-        kind=InvoiceLine.Kind.FEE if row.meter is None else InvoiceLine.Kind.USAGE,
+        kind=kind,
         price=row.key,
         meter="" if row.meter is None else row.meter.key,
-        description=line_description(subscription.customer, row, period, fraction),
+        description=described(charge, rated, kind),
         quantity=rated.quantity,
         amount=rated.amount,
-        period_start=period.start,
-        period_end=period.end,
+        period_start=stretch.start,
+        period_end=stretch.end,
         document=row.document,
         steps=[step.as_document() for step in rated.steps],
+        billed_quantity=rated.billed_quantity,
+        subscription=charge.contract.subscription,
+        billing_period=charge.period,
+        billed_price=row,
+        part=ledger.parts.get(charge.key, 0),
+        original=ledger.last_line.get(charge.key),
     )
 
 
-def used_quantity(customer: Customer, meter: Meter, start: datetime, end: datetime) -> Decimal:
-    """Return usage in `[start, end)`, which is empty at the first instant of a period."""
-    if start == end:
-        return ZERO
-    return usage_quantity(meter=meter, customer=customer, start=start, end=end)
+def kind_of(charge: Charge, billed: Billed | None, at: datetime) -> InvoiceLine.Kind:
+    """Say what a line is: of its period, of a change within it, or of what was billed before."""
+    is_past = charge.contract.end_of(charge.period) < at
+    if charge.want is not None:
+        return Kind.ADJUSTMENT if is_past else Kind.USAGE
+    is_change = billed is not None or charge.is_changed or is_past
+    return Kind.PRORATION if is_change else Kind.FEE
 
 
-def fee_fraction(subscription: Subscription, price: Price, period: BillingPeriod) -> Fraction:
-    """Return how much of a full period's fee is due for the part that the subscription lasts."""
-    full = period.full
-    part = Period(max(period.start, full.start), min(period.end, full.end))
-    return proration_fraction(
-        price.proration,
-        part,
-        full,
-        subscription.customer.zone,
-        is_last=period.end == subscription.end_at,
-    )
+def is_negligible(kind: str, amount: Decimal) -> bool:
+    """Say whether a difference is not worth a line; usage has a limit that can be set."""
+    least = settings.ADJUSTMENT_MINIMUM if kind == Kind.ADJUSTMENT else ZERO
+    return not amount or abs(amount) < least
 
 
-def line_description(
-    customer: Customer, row: PriceRow, period: BillingPeriod, fraction: Fraction
-) -> str:
+def described(charge: Charge, rated: RatedLine, kind: str) -> str:
     """Return the words of a line; a fee for part of a period says which part."""
-    if row.meter is not None or fraction == 1:
-        return row.name
-    part = formatting.period(period.start, period.end, customer.zone, customer.locale)
-    return f"{row.name}, {part}"
+    customer, name = charge.contract.subscription.customer, charge.listed.row.name
+    stretch = charge.stretch
+    part = formatting.period(stretch.start, stretch.end, charge.period.zone, customer.locale)
+    if kind == Kind.ADJUSTMENT:
+        before, now = (
+            formatting.quantity(quantity, customer.locale)
+            for quantity in (rated.billed_quantity or ZERO, rated.quantity)
+        )
+        return f"{name}, {part}: {now} in all, {before} billed before"
+    if kind == Kind.PRORATION and rated.amount < 0:
+        return f"{name}, unused: owed for {part} alone"
+    is_whole = charge.fraction == 1
+    return name if charge.want is not None or (is_whole and kind == Kind.FEE) else f"{name}, {part}"
+
+
+def taken_back(
+    contract: Contract, charges: Sequence[Charge], ledger: Ledger, at: datetime
+) -> list[StatementLine]:
+    """Return lines for what was billed of charges that are no more, after a change of the past."""
+    there = {charge.key for charge in charges}
+    return [
+        gone(contract, period, key, ledger)
+        for period in contract.periods
+        if period.period_start <= at
+        for key in sorted(ledger.of_period.get(period.pk, ()), key=lambda key: key.start)
+        if key not in there and key.start <= at and ledger.billed[key].amount
+    ]
+
+
+def gone(
+    contract: Contract, period: SubscriptionPeriod, key: ChargeKey, ledger: Ledger
+) -> StatementLine:
+    billed, original = ledger.billed[key], ledger.last_line[key]
+    listed = next(
+        each
+        for one in contract.lists.values()
+        for each in one.prices
+        if each.row.pk == key.price_id
+    )
+    zero = round_amount(ZERO, contract.subscription.plan_version.currency)
+    rated = nothing_left(listed.row.key, billed, zero)
+    return StatementLine(
+        kind=Kind.PRORATION if listed.row.meter is None else Kind.ADJUSTMENT,
+        price=listed.row.key,
+        meter="" if listed.row.meter is None else listed.row.meter.key,
+        description=f"{listed.row.name}, taken back",
+        quantity=rated.quantity,
+        amount=rated.amount,
+        period_start=key.start,
+        period_end=max(contract.end_of(period), period.period_end),
+        document=listed.row.document,
+        steps=[step.as_document() for step in rated.steps],
+        billed_quantity=rated.billed_quantity,
+        subscription=contract.subscription,
+        billing_period=period,
+        billed_price=listed.row,
+        part=ledger.parts[key],
+        original=original,
+    )
 
 
 def summed(
@@ -150,18 +218,49 @@ def summed(
 def preview_invoice(subscription: Subscription, at: datetime) -> Statement:
     """Return the invoice there would be if the current period ended at `at`.
 
-    The subscription must run at `at`. Usage after it does not count; fees do in full.
+    The subscription must run at `at`. Usage after it does not count; fees do in full. What was
+    billed of the period before is taken off, and adjustments that wait for an invoice are on it.
     """
-    return statement(subscription, current_period(subscription, at), used_until=at)
+    [account] = read_accounts([subscription.customer], drafts_count=True)
+    [preview] = previews(account, at, only=subscription.pk)
+    return preview
+
+
+def previews(account: Account, at: datetime, *, only: int | None = None) -> list[Statement]:
+    """Return the previews of a customer's running subscriptions, the oldest first."""
+    reader = UsageReader()
+    question = Question(at=at, used_until=at, is_over=True)
+    running = [
+        replace(contract, periods=shown_periods(contract, at))
+        for contract in account.contracts
+        if contract.subscription.is_active(at) and only in {None, contract.subscription.pk}
+    ]
+    charges = [list(charges_of(contract, question, reader)) for contract in running]
+    reader.read()
+    return [
+        summed(
+            account.customer,
+            contract.subscription.plan_version.currency,
+            current_period(contract, at),
+            lines_left(contract, found, account.ledger, at, reader),
+        )
+        for contract, found in zip(running, charges, strict=True)
+    ]
+
+
+def shown_periods(contract: Contract, at: datetime) -> list[SubscriptionPeriod]:
+    """Return the running period, stored or not, and the past ones that something changed for."""
+    stale = [period for period in contract.periods if period.closed_at and period.is_stale]
+    return [*stale, running_period(contract, at)]
 
 
 def cost_so_far(customer: Customer, at: datetime) -> list[Statement]:
     """Return a customer's running subscriptions' previews summed, one statement per currency."""
     by_currency: dict[str, list[Statement]] = {}
-    for subscription in current_subscriptions(customer, at):
-        preview = preview_invoice(subscription, at)
+    [account] = read_accounts([customer], drafts_count=True)
+    for preview in previews(account, at):
         by_currency.setdefault(preview.currency, []).append(preview)
-    return [combined(previews) for previews in by_currency.values()]
+    return [combined(statements) for statements in by_currency.values()]
 
 
 def combined(statements: list[Statement]) -> Statement:

@@ -1,21 +1,28 @@
 """Subscriptions as people read them, and the billing periods that they run through."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 
-from django.db.models import F, Max, Q
+from django.db.models import Exists, OuterRef, Q
 
-from billing.models import Invoice, Subscription
+from billing.models import Invoice, Subscription, SubscriptionPeriod, SubscriptionPhase
 from billing.models.subscriptions import SubscriptionQuerySet
-from billing.rating.periods import BillingPeriod, Period, period_containing, periods_from
-from config.errors import DomainError
-from customers.models import Customer
+from billing.rating.periods import CALENDAR, BillingPeriod, Period, period_containing
+from billing.selectors.accounts import Contract, read_contracts
+from customers.models import Customer, CustomerQuerySet
 
 
 def with_prices(subscriptions: SubscriptionQuerySet) -> SubscriptionQuerySet:
-    """Add what pricing a period takes, in a fixed number of queries."""
+    """Add what people read of a subscription's prices, in a fixed number of queries."""
     return subscriptions.select_related("customer", "plan_version__plan").prefetch_related(
         "plan_version__prices__meter"
+    )
+
+
+def with_history(subscriptions: SubscriptionQuerySet) -> SubscriptionQuerySet:
+    """Add the phases and the changes, in a fixed number of queries."""
+    return subscriptions.select_related("customer", "plan_version__plan").prefetch_related(
+        "phases__plan_version__plan", "changes__plan_version__plan"
     )
 
 
@@ -25,94 +32,119 @@ def current_subscriptions(customer: Customer, at: datetime) -> list[Subscription
     return list(with_prices(subscriptions).order_by("start_at", "pk"))
 
 
-def current_period(subscription: Subscription, at: datetime) -> BillingPeriod:
-    """Return the part of the calendar period around `at` that is still to be invoiced.
+def contract_of(subscription: Subscription) -> Contract:
+    """Return one subscription with its phases and unsettled periods."""
+    return read_contracts([subscription])[subscription.pk]
 
-    The subscription must run at `at`.
+
+def current_period(contract: Contract, at: datetime) -> BillingPeriod:
+    """Return the billing period around `at`, in which the subscription must run.
+
+    It ends with the subscription at the latest.
     """
-    full = calendar_period(subscription, at)
-    billed = Invoice.objects.filter(subscription=subscription, period_end__lte=at)
-    billed_until = billed.aggregate(end=Max("period_end"))["end"]
-    start = max(full.start, billed_until or subscription.start_at, subscription.start_at)
-    end = min(full.end, subscription.end_at or full.end)
-    return BillingPeriod(start, end, full)
+    period = running_period(contract, at)
+    full = Period(period.full_start, period.full_end)
+    return BillingPeriod(period.period_start, contract.end_of(period), full)
 
 
-def invoiced_period(invoice: Invoice) -> BillingPeriod:
-    """Return an invoice's own period, within the calendar period around its middle.
+def running_period(contract: Contract, at: datetime) -> SubscriptionPeriod:
+    """Return the period around `at`, stored or not."""
+    for period in [*contract.periods, contract.last_period]:
+        if period is not None and period.period_start <= at < period.period_end:
+            return period
+    *_, period = upcoming_periods(contract, at)
+    return period
 
-    The middle, because a customer who has moved to another time zone since may now have bounds
-    some hours away.
+
+def upcoming_periods(contract: Contract, at: datetime) -> Iterator[SubscriptionPeriod]:
+    """Yield the periods that begin by `at` and are not stored yet, in their order.
+
+    They begin where the last one ends, so that no instant is billed twice or left out even when
+    the customer has moved to another time zone.
     """
-    middle = invoice.period_start + (invoice.period_end - invoice.period_start) / 2
-    full = calendar_period(subscription_of(invoice), middle)
-    return BillingPeriod(invoice.period_start, invoice.period_end, full)
-
-
-def subscription_of(invoice: Invoice) -> Subscription:
-    """Return the one subscription that an invoice bills; raises DomainError if it is not one."""
-    if invoice.subscription is None:
-        raise DomainError(f"Invoice {invoice} bills no single subscription.", code="not_single")
-    return invoice.subscription
-
-
-def calendar_period(subscription: Subscription, at: datetime) -> Period:
-    """Return the plan's calendar period around `at` in the customer's time zone."""
-    version = subscription.plan_version
-    return period_containing(
-        at,
-        interval=version.interval,
-        interval_count=version.interval_count,
-        zone=subscription.customer.zone,
-    )
-
-
-def unbilled_periods(subscription: Subscription, at: datetime) -> Iterator[BillingPeriod]:
-    """Yield the periods that have ended by `at` and have no invoice yet, in their order.
-
-    They begin where the latest invoice ends, so that no instant is invoiced twice or left out
-    even when the customer has moved to another time zone. A void invoice counts: voiding says
-    that nothing is owed for its period.
-    """
-    billed = Invoice.objects.filter(subscription=subscription).aggregate(end=Max("period_end"))
-    version = subscription.plan_version
-    periods = periods_from(
-        billed["end"] or subscription.start_at,
-        end_at=subscription.end_at,
-        interval=version.interval,
-        interval_count=version.interval_count,
-        zone=subscription.customer.zone,
-    )
-    for period in periods:
-        if period.end > at:
-            return
+    subscription = contract.subscription
+    last, end_at = contract.last_period, subscription.end_at
+    start = subscription.billed_until or subscription.start_at
+    if last is not None:
+        start = last.period_end
+    while start <= at and (end_at is None or start < end_at):
+        period = period_from(contract, start)
         yield period
+        start = period.period_end
 
 
-def drafted_periods(subscription: Subscription, at: datetime) -> list[BillingPeriod]:
-    """Return the periods that have ended by `at` and whose invoice is still a draft, in order."""
-    drafts = Invoice.objects.filter(
-        subscription=subscription, status=Invoice.Status.DRAFT, period_end__lte=at
-    )
-    periods = []
-    for draft in drafts.order_by("period_start"):
-        draft.subscription = subscription
-        periods.append(invoiced_period(draft))
-    return periods
+def period_from(contract: Contract, start: datetime) -> SubscriptionPeriod:
+    """Return the period that begins at an instant, not stored.
 
-
-def customers_to_bill(at: datetime) -> list[int]:
-    """Return the ids of the customers that a nightly run as of `at` has to look at.
-
-    Those are the ones with a draft, or with a subscription not yet invoiced to its end.
+    It ends with the full period of the price list that holds then, or where one begins that is
+    billed in another rhythm.
     """
-    drafts = Invoice.objects.filter(status=Invoice.Status.DRAFT)
-    unfinished = (
-        Subscription.objects.filter(start_at__lt=at)
-        .exclude(end_at=F("start_at"))
-        .annotate(last_billed=Max("invoices__period_end"))
-        .filter(Q(end_at=None) | Q(last_billed=None) | Q(last_billed__lt=F("end_at")))
+    customer = contract.subscription.customer
+    interval, interval_count, anchor = rhythm_of(contract, row_at(contract, start))
+    full = period_containing(
+        start,
+        interval=interval,
+        interval_count=interval_count,
+        zone=customer.zone,
+        anchor=anchor or CALENDAR,
     )
-    ids = {*drafts.values_list("customer_id", flat=True)}
-    ids.update(unfinished.values_list("customer_id", flat=True))
-    return sorted(ids)
+    return SubscriptionPeriod(
+        subscription=contract.subscription,
+        period_start=start,
+        period_end=end_of_rhythm(contract, start, full.end),
+        full_start=full.start,
+        full_end=full.end,
+        time_zone=customer.time_zone,
+    )
+
+
+def end_of_rhythm(contract: Contract, start: datetime, full_end: datetime) -> datetime:
+    """Return where a period that began at `start` ends: with its full period, or a new rhythm."""
+    rhythm = rhythm_of(contract, row_at(contract, start))
+    breaks = [
+        later.start_at
+        for later in contract.rows
+        if later.start_at > start and rhythm_of(contract, later) != rhythm
+    ]
+    return min([full_end, *breaks])
+
+
+def row_at(contract: Contract, at: datetime) -> SubscriptionPhase:
+    """Return the phase that holds at an instant, the first one before the start."""
+    begun = [row for row in contract.rows if row.start_at <= at]
+    return begun[-1] if begun else contract.rows[0]
+
+
+def rhythm_of(contract: Contract, row: SubscriptionPhase) -> tuple[str, int, date | None]:
+    """Return how often a phase is billed, and from which day that is counted."""
+    version = contract.lists[row.plan_version_id].version
+    return version.interval, version.interval_count, row.anchor_on
+
+
+def customers_to_bill(at: datetime) -> Iterator[int]:
+    """Yield the ids of the customers that a run as of `at` has to look at, those of a zone together.
+
+    They are read as they are wanted, not all at once.
+    """
+    ids = concerned(at).order_by("time_zone", "pk").values_list("pk", flat=True)
+    yield from ids.iterator(chunk_size=2000)
+
+
+def count_to_bill(at: datetime) -> int:
+    return concerned(at).count()
+
+
+def concerned(at: datetime) -> CustomerQuerySet:
+    """Return the customers that a nightly run has to look at.
+
+    Those are the ones with a draft, with a subscription that runs or has ended without its last
+    document, and with a settled period that something has changed for.
+    """
+    drafts = Invoice.objects.filter(customer=OuterRef("pk"), status=Invoice.Status.DRAFT)
+    open_periods = SubscriptionPeriod.objects.filter(subscription=OuterRef("pk"), closed_at=None)
+    stale = SubscriptionPeriod.objects.filter(subscription=OuterRef("pk"), is_stale=True)
+    is_running = Q(end_at=None) | Q(end_at__gt=at) | Q(billed_until=None)
+    subscriptions = Subscription.objects.filter(customer=OuterRef("pk"), start_at__lte=at).filter(
+        is_running | Q(Exists(open_periods)) | Q(Exists(stale))
+    )
+    return Customer.objects.filter(Q(Exists(drafts)) | Q(Exists(subscriptions)))

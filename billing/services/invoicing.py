@@ -1,107 +1,81 @@
-"""Verbs on invoices: draft, recompute, issue, void.
+"""Verbs on invoices: work out, issue, void, bill by hand.
 
-Locks are taken in the order subscription, invoice, number series, so that nightly runs, operators
-and cancellations wait for each other and never for ever.
+Whoever writes documents locks their customer first, then invoices, then the number series, so that
+nightly runs, operators and changes of subscriptions wait for each other and never for ever.
 """
 
-from dataclasses import asdict
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
 
-from billing.models import Invoice, InvoiceLine, StripePush, Subscription
-from billing.models.subscriptions import SubscriptionQuerySet
-from billing.rating.periods import BillingPeriod
-from billing.selectors.statements import statement
-from billing.selectors.subscriptions import invoiced_period, subscription_of, with_prices
-from billing.services.numbering import next_number
+from billing.models import Invoice, InvoiceLine, StripePush, Subscription, SubscriptionPeriod
+from billing.selectors.accounts import RECOMPUTED
+from billing.services.drafting import Document, draft_accounts
+from billing.services.issuing import Issue, issue_drafts
 from config.errors import DomainError
 from config.queue import enqueue_on_commit
 from customers.models import Customer
 
-TOTAL_FIELDS = ("subtotal", "discount", "tax", "credits", "total")
-ISSUE_FIELDS = ("number", "status", "issued_at", "due_at", "paid_at", "seller", "buyer")
-BUYER_FIELDS = (
-    "key",
-    "name",
-    "email",
-    "address_line1",
-    "address_line2",
-    "city",
-    "state",
-    "postal_code",
-    "country",
-    "time_zone",
-    "locale",
-)
+
+@dataclass(slots=True)
+class Bill:
+    """What billing some customers did."""
+
+    drafted: int = 0
+    finalized: int = 0
+    skipped: int = 0
+    credit_notes: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def lock_customers(ids: Sequence[int]) -> list[Customer]:
+    """Return customers, locked until the transaction ends, for whoever writes their documents.
+
+    Events, and rows that refer to a customer, do not wait.
+    """
+    customers = Customer.objects.select_for_update(no_key=True).filter(pk__in=ids)
+    return list(customers.order_by("pk"))
 
 
 @transaction.atomic
-def draft_invoice(*, subscription: Subscription, period: BillingPeriod, at: datetime) -> Invoice:
-    """Return the invoice of a period that has ended, its lines computed anew while it is a draft.
+def bill_customers(*, customer_ids: Sequence[int], at: datetime) -> Bill:
+    """Work out what customers owe as of `at`, and issue what is past its grace.
 
-    Whoever asks first makes it; an issued one is returned as it is. Raises DomainError for a period
-    that has not ended by `at`, or that reaches beyond the end of the subscription.
+    The number of queries does not depend on how many customers there are, as long as their periods
+    are cut alike.
     """
-    locked = lock_subscription(subscription)
-    if period.end > at:
-        raise DomainError(
-            f"The period ends at {period.end.isoformat()}: there is nothing to draft before.",
-            code="period_not_over",
-        )
-    if locked.end_at is not None and period.end > locked.end_at:
-        raise DomainError(
-            f"The subscription ended at {locked.end_at.isoformat()}, within the period.",
-            code="subscription_ended",
-        )
-    return write_draft(locked, period, at)
-
-
-def write_draft(locked: Subscription, period: BillingPeriod, at: datetime) -> Invoice:
-    invoices = Invoice.objects.exclude(status=Invoice.Status.VOID)
-    invoice = invoices.filter(subscription=locked, period_start=period.start).first()
-    if invoice is None:
-        invoice = Invoice.objects.create(
-            customer=locked.customer,
-            subscription=locked,
-            currency=locked.plan_version.currency,
-            period_start=period.start,
-            period_end=period.end,
-            finalize_at=grace_end(locked, period.end),
-            created_at=at,
-        )
-    if invoice.is_draft:
-        write_content(invoice, locked, period)
-    return invoice
-
-
-def write_content(invoice: Invoice, locked: Subscription, period: BillingPeriod) -> None:
-    """Replace a draft's lines and totals with what its period is worth now."""
-    content = statement(locked, period)
-    invoice.lines.all().delete()
-    InvoiceLine.objects.bulk_create(
-        InvoiceLine(invoice=invoice, position=position, **asdict(line))
-        for position, line in enumerate(content.lines)
+    drafted = draft_accounts(lock_customers(customer_ids), at)
+    issued = issue_drafts(to_issue(drafted.due(at)), at=at)
+    return Bill(
+        drafted=drafted.created,
+        finalized=len(issued.invoices),
+        skipped=issued.skipped,
+        credit_notes=len(issued.credit_notes),
     )
-    for name in TOTAL_FIELDS:
-        setattr(invoice, name, getattr(content, name))
-    invoice.period_end = period.end
-    invoice.finalize_at = grace_end(locked, period.end)
-    invoice.save(update_fields=[*TOTAL_FIELDS, "period_end", "finalize_at"])
 
 
-def redraft(*, subscription: Subscription) -> None:
-    """Drop or shorten the drafts that reach beyond the end of a subscription, which is locked."""
-    end_at = subscription.end_at
-    if end_at is None:
-        return
-    drafts = Invoice.objects.filter(subscription=subscription, status=Invoice.Status.DRAFT)
-    drafts.filter(period_start__gte=end_at).delete()
-    for invoice in drafts.filter(period_end__gt=end_at):
-        invoice.subscription = subscription
-        period = invoiced_period(invoice)
-        write_content(invoice, subscription, BillingPeriod(period.start, end_at, period.full))
+def to_issue(documents: Sequence[Document]) -> list[Issue]:
+    return [
+        Issue(document.invoice, document.lines, payment_days(document))
+        for document in documents
+        if document.invoice is not None
+    ]
+
+
+def payment_days(document: Document) -> int:
+    """Return the days there are to pay; the shortest of several plans."""
+    return min(
+        contract.list_at(document.at).version.payment_days for contract in document.contracts
+    )
+
+
+@transaction.atomic
+def recompute_drafts(*, customer: Customer, at: datetime) -> None:
+    """Work out a customer's drafts anew from the usage and the terms there are now."""
+    draft_accounts(lock_customers([customer.pk]), at, only_drafts=True)
 
 
 @transaction.atomic
@@ -109,49 +83,49 @@ def finalize_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     """Compute a draft for the last time and issue it, whether or not its grace is over.
 
     It is pushed to Stripe, if one is configured, once the transaction commits. Raises DomainError
-    for an invoice that is no draft, whose period has not ended, or whose total is negative.
+    for an invoice that is no draft, whose period has not ended, that an earlier draft comes before,
+    or that is over nothing.
     """
-    locked = lock_subscription(subscription_of(invoice))
+    customers = lock_customers([invoice.customer_id])
     draft = Invoice.objects.select_for_update().get(pk=invoice.pk)
-    draft.subscription = locked
-    if draft.period_end > at:
+    if not draft.is_draft:
+        raise DomainError(f"Invoice {draft} is already {draft.status}.", code="not_a_draft")
+    if draft.billing_reason not in RECOMPUTED or draft.billing_at is None:
+        drafts = [Issue(draft, list(draft.lines.all()))]
+    else:
+        drafts = to_issue(documents_up_to(draft, customers, at))
+    issued = issue_drafts(drafts, at=at, keeps_zero=True)
+    if draft.pk not in {each.pk for each in issued.invoices}:
         raise DomainError(
-            f"The period ends at {draft.period_end.isoformat()}: finalize it after that.",
+            "The draft asks for nothing: a nightly run gives what is on it back in credit notes.",
+            code="nothing_to_issue",
+        )
+    done = Invoice.objects.get(pk=draft.pk)
+    if done.status == Invoice.Status.OPEN and settings.STRIPE_SECRET_KEY:
+        queue_push(invoice=done)
+    return done
+
+
+def documents_up_to(draft: Invoice, customers: Sequence[Customer], at: datetime) -> list[Document]:
+    """Return a draft worked out anew; raises DomainError if it is not its turn."""
+    if draft.billing_at is not None and draft.billing_at > at:
+        raise DomainError(
+            f"The period ends at {draft.billing_at.isoformat()}: finalize it after that.",
             code="period_not_over",
         )
-    if draft.is_draft:
-        write_content(draft, locked, invoiced_period(draft))
-    issue_invoice(invoice=draft, at=at)
-    if draft.status == Invoice.Status.OPEN and settings.STRIPE_SECRET_KEY:
-        queue_push(invoice=draft)
-    return draft
-
-
-@transaction.atomic
-def issue_invoice(*, invoice: Invoice, at: datetime) -> None:
-    """Give a draft its number, dates and addresses; from then on the database freezes it.
-
-    The caller has locked its subscription. An invoice over nothing is paid at once. Raises
-    DomainError for one that is no draft, and for a negative total, which no payment can settle.
-    """
-    if not invoice.is_draft:
-        raise DomainError(f"Invoice {invoice} is already {invoice.status}.", code="not_a_draft")
-    if invoice.total < 0:
-        raise DomainError(
-            f"The total is {invoice.total} {invoice.currency}. An invoice cannot be negative: "
-            "it stays a draft until its lines are put right.",
-            code="negative_total",
-        )
-    version = subscription_of(invoice).plan_version
-    is_settled = not invoice.total
-    invoice.status = Invoice.Status.PAID if is_settled else Invoice.Status.OPEN
-    invoice.paid_at = at if is_settled else None
-    invoice.issued_at = at
-    invoice.due_at = at + timedelta(days=version.payment_days)
-    invoice.seller = {"name": settings.BRAND_NAME, "email": settings.DEFAULT_FROM_EMAIL}
-    invoice.buyer = buyer_snapshot(invoice.customer)
-    invoice.number = next_number(prefix=settings.INVOICE_PREFIX)
-    invoice.save(update_fields=ISSUE_FIELDS)
+    documents = draft_accounts(customers, at, only_drafts=True).documents
+    mine = next((each for each in documents if each.invoice == draft), None)
+    if mine is None:
+        return []
+    ids = {contract.subscription.pk for contract in mine.contracts}
+    for other in documents:
+        is_shared = ids & {contract.subscription.pk for contract in other.contracts}
+        if is_shared and other.at < mine.at:
+            raise DomainError(
+                f"The draft of {other.at.isoformat()} comes before it: finalize that one first.",
+                code="earlier_draft",
+            )
+    return [mine]
 
 
 @transaction.atomic
@@ -174,9 +148,9 @@ def queue_push(*, invoice: Invoice) -> None:
 def void_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     """Declare that nothing is owed on an issued invoice. Its number and content stay.
 
-    Its period is invoiced again only if `draft_invoice` is asked for it. Raises DomainError for a
-    draft, for a paid invoice, for one that money has been received for, and for one that Stripe
-    has: customers could go on paying it there.
+    What it billed is waived: it is not billed again, unless `reissue_invoice` asks for that.
+    Raises DomainError for a draft, for a paid invoice, for one that money has been received for,
+    and for one that Stripe has: customers could go on paying it there.
     """
     locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
     if locked.status not in {Invoice.Status.OPEN, Invoice.Status.UNCOLLECTIBLE}:
@@ -204,20 +178,48 @@ def void_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     return locked
 
 
+@transaction.atomic
+def reissue_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
+    """Bill again what a void invoice billed, in a new draft with what is right now.
+
+    Raises DomainError for an invoice that is not void, that was billed by hand, or that has been
+    billed again already.
+    """
+    customers = lock_customers([invoice.customer_id])
+    void = Invoice.objects.select_for_update().get(pk=invoice.pk)
+    if void.status != Invoice.Status.VOID or void.is_reissued:
+        raise DomainError(
+            f"Invoice {void} is not void, or was billed again before: void it first.",
+            code="not_reissuable",
+        )
+    if void.billing_reason not in RECOMPUTED or void.billing_at is None:
+        raise DomainError(
+            f"Invoice {void} was not worked out from a period: bill it anew by hand.",
+            code="not_reissuable",
+        )
+    void.is_reissued = True
+    void.save(update_fields=["is_reissued"])
+    periods = InvoiceLine.objects.filter(invoice=void).values("billing_period")
+    SubscriptionPeriod.objects.filter(pk__in=periods).update(is_stale=True)
+    draft = Invoice.objects.create(
+        customer=void.customer,
+        subscription=void.subscription,
+        billing_reason=void.billing_reason,
+        billing_at=void.billing_at,
+        currency=void.currency,
+        period_start=void.period_start,
+        period_end=void.period_end,
+        finalize_at=void.finalize_at,
+        created_at=at,
+    )
+    draft_accounts(customers, at, only_drafts=True)
+    draft.refresh_from_db()
+    return draft
+
+
 def lock_subscription(subscription: Subscription) -> Subscription:
-    """Return the subscription as it is now, with its prices, locked until the transaction ends."""
-    return lockable_subscriptions().get(pk=subscription.pk)
-
-
-def lockable_subscriptions() -> SubscriptionQuerySet:
-    """Return subscriptions that are locked as they are read. Inserting invoices does not wait."""
-    return with_prices(Subscription.objects.select_for_update(of=("self",), no_key=True))
-
-
-def grace_end(subscription: Subscription, period_end: datetime) -> datetime:
-    """Return the instant from which a period's draft moves no more."""
-    return period_end + timedelta(hours=subscription.plan_version.grace_hours)
-
-
-def buyer_snapshot(customer: Customer) -> dict[str, str]:
-    return {name: getattr(customer, name) for name in BUYER_FIELDS}
+    """Return the subscription as it is now, its customer locked until the transaction ends."""
+    lock_customers([subscription.customer_id])
+    return Subscription.objects.select_related("customer", "plan_version__plan").get(
+        pk=subscription.pk
+    )

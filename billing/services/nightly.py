@@ -5,19 +5,24 @@ good by the next one.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
+from itertools import batched
 
-from django.db import transaction
+from django.conf import settings
 from django.utils import timezone
 
 from billing.gateways.stripe import gateway_from_settings
-from billing.models import BillingRun, Invoice
+from billing.models import BillingRun
 from billing.selectors.locks import only_one
-from billing.selectors.subscriptions import customers_to_bill, drafted_periods, unbilled_periods
-from billing.services.invoicing import issue_invoice, lockable_subscriptions, write_draft
+from billing.selectors.subscriptions import count_to_bill, customers_to_bill
+from billing.services import invoicing
+from billing.services.invoicing import Bill
+from billing.services.late_usage import mark_late_usage
 from billing.services.stripe_push import push_due_invoices
 from config.errors import DomainError
 from customers.models import Customer
@@ -26,17 +31,6 @@ from metering.services.folding import fold_pending
 logger = logging.getLogger(__name__)
 
 NIGHTLY_LOCK = 7_241_300_001
-# How many customers a run serves between two notes of its progress.
-PROGRESS_EVERY = 50
-
-
-@dataclass(slots=True)
-class CustomerBill:
-    """What a run did for one customer."""
-
-    drafted: int = 0
-    finalized: int = 0
-    failures: list[str] = field(default_factory=list)
 
 
 def run_nightly(*, at: datetime) -> BillingRun:
@@ -53,11 +47,27 @@ def run_nightly(*, at: datetime) -> BillingRun:
             )
         note_killed_runs()
         run = BillingRun.objects.create(at=at)
-        run.events_folded = attempted(run, partial(fold_pending, at=at), step="usage") or 0
-        bill_customers(run)
-        push_invoices(run)
+        with timed(run, "usage"):
+            run.events_folded = attempted(run, partial(fold_pending, at=at), step="usage") or 0
+        with timed(run, "late usage"):
+            attempted(run, partial(mark_late_usage, at=at), step="late usage")
+        with timed(run, "invoices"):
+            bill_all(run)
+        with timed(run, "Stripe"):
+            push_invoices(run)
         finish(run)
     return run
+
+
+@contextmanager
+def timed(run: BillingRun, step: str) -> Iterator[None]:
+    """Show which step a run is at, and note how many seconds it took."""
+    run.step = step
+    run.save()
+    begin = time.monotonic_ns()
+    yield
+    seconds = Decimal(time.monotonic_ns() - begin).scaleb(-9)
+    run.durations[step] = str(seconds.quantize(Decimal("0.001")))
 
 
 def note_killed_runs() -> None:
@@ -67,44 +77,31 @@ def note_killed_runs() -> None:
     )
 
 
-def bill_customers(run: BillingRun) -> None:
-    for count, customer_id in enumerate(customers_to_bill(run.at), 1):
-        customer = Customer.objects.get(pk=customer_id)
-        work = partial(bill_customer, customer=customer, at=run.at)
-        bill = attempted(run, work, customer=customer.key)
-        if bill is not None:
+def bill_all(run: BillingRun) -> None:
+    run.customers_total = count_to_bill(run.at)
+    for ids in batched(customers_to_bill(run.at), settings.NIGHTLY_BATCH, strict=False):
+        for bill in billed(run, ids):
             run.invoices_drafted += bill.drafted
             run.invoices_finalized += bill.finalized
-            run.failures += [{"customer": customer.key, "message": each} for each in bill.failures]
-        if count % PROGRESS_EVERY == 0:
-            run.save()
+            run.invoices_skipped += bill.skipped
+            run.credit_notes += bill.credit_notes
+        run.customers += len(ids)
+        run.save()
 
 
-@transaction.atomic
-def bill_customer(*, customer: Customer, at: datetime) -> CustomerBill:
-    """Draft a customer's periods that have ended by `at`, and issue what is past its grace.
-
-    A draft that may not be issued stays a draft, with its reason in `failures`.
-    """
-    bill = CustomerBill()
-    subscriptions = lockable_subscriptions().filter(customer=customer, start_at__lt=at)
-    for subscription in subscriptions.order_by("pk"):
-        unbilled = list(unbilled_periods(subscription, at))
-        bill.drafted += len(unbilled)
-        for period in [*drafted_periods(subscription, at), *unbilled]:
-            invoice = write_draft(subscription, period, at)
-            if invoice.finalize_at <= at:
-                issue(invoice, at, bill)
-    return bill
-
-
-def issue(invoice: Invoice, at: datetime, bill: CustomerBill) -> None:
+def billed(run: BillingRun, ids: Sequence[int]) -> list[Bill]:
+    """Bill some customers together; if that fails, each by itself, so that one stops nobody else."""
     try:
-        issue_invoice(invoice=invoice, at=at)
-    except DomainError as error:
-        bill.failures.append(error.message)
-    else:
-        bill.finalized += 1
+        return [invoicing.bill_customers(customer_ids=ids, at=run.at)]
+    except Exception:
+        if len(ids) > 1:
+            logger.exception("A batch of %s customers failed; each is tried alone.", len(ids))
+    bills = []
+    for customer in Customer.objects.filter(pk__in=ids).order_by("pk"):
+        work = partial(invoicing.bill_customers, customer_ids=[customer.pk], at=run.at)
+        if (bill := attempted(run, work, customer=customer.key)) is not None:
+            bills.append(bill)
+    return bills
 
 
 def push_invoices(run: BillingRun) -> None:

@@ -34,7 +34,7 @@ VERSION_FIELDS = (
     *AMOUNT_FIELDS,
 )
 # Terms that are kept and not billed yet: a version may name them as long as they ask for nothing.
-NEUTRAL_TERMS = {"trial_days": 0, "invoice_threshold": None, "minimum_amount": None}
+NEUTRAL_TERMS = {"minimum_amount": None}
 
 
 def write_version(
@@ -142,21 +142,19 @@ def parsed_prices(documents: Sequence[object]) -> tuple[RatedPrice, ...]:
 
 # The forms of usage that statements fetch from metering.
 INVOICED_USAGE = (UsageKind.NOTHING, UsageKind.QUANTITY)
+# What a price without a meter may charge for: nothing counted, or units the subscription states.
+STATED_USAGE = (UsageKind.NOTHING, UsageKind.QUANTITY)
 
 
 def check_billable(price: RatedPrice, path: str) -> None:
     """Refuse what can be quoted but not invoiced."""
-    if price.timing == "advance":
-        raise InvalidInputError(
-            'Fees are invoiced at the end of their period: write "arrears".', field=f"{path}.timing"
-        )
     if price.model.usage_kind not in INVOICED_USAGE:
         raise InvalidInputError(
             f"A {price.model.key} price can be quoted, but invoices do not bill it yet: "
             "write another model.",
             field=f"{path}.model",
         )
-    if price.meter is None and price.model.takes_usage:
+    if price.meter is None and price.model.usage_kind not in STATED_USAGE:
         raise InvalidInputError(
             f"A {price.model.key} price counts units: name the meter that counts them.",
             field=f"{path}.meter",

@@ -198,7 +198,7 @@ def test_a_refusal_of_a_value_stands_beside_its_field(desk: Client, shop: Custom
 
     response = desk.post(button(subscription, "cancel"), values)
 
-    assert "cancel it at that instant or later" in response.context["form"].errors["at"][0]
+    assert "name that instant or a later one" in response.context["form"].errors["at"][0]
 
 
 def test_a_revoked_key_stays_revoked(desk: Client, shop: Customer) -> None:

@@ -3,8 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from billing.models import PlanVersion, Subscription
+from django.db import transaction
+
+from billing.models import Invoice, PlanVersion, Subscription, SubscriptionPeriod
+from billing.selectors.subscriptions import contract_of, upcoming_periods
 from billing.services.catalog import create_plan
+from billing.services.drafting import draft_accounts
+from billing.services.invoicing import lock_customers
 from billing.services.subscriptions import create_subscription
 from customers.models import Customer
 from metering.models import Meter
@@ -40,3 +45,21 @@ def subscribe(
     version = version or publish_plan(currency=customer.currency)
     start = instant(start_at) if isinstance(start_at, str) else start_at
     return create_subscription(customer=customer, plan=version.plan, start_at=start)
+
+
+def drafts_until(subscription: Subscription, at: str) -> list[Invoice]:
+    """Work out what has fallen due by an instant, issue nothing, and return the drafts."""
+    with transaction.atomic():
+        draft_accounts(lock_customers([subscription.customer_id]), instant(at))
+    drafts = Invoice.objects.filter(customer=subscription.customer_id, status="draft")
+    return list(drafts.order_by("billing_at"))
+
+
+def bounds(subscription: Subscription, at: str) -> list[tuple[datetime, datetime]]:
+    """Return the parts that a subscription lasts of the periods that have ended by an instant."""
+    contract = contract_of(subscription)
+    now = instant(at)
+    periods = [*SubscriptionPeriod.objects.filter(subscription=subscription).order_by("pk")]
+    periods += upcoming_periods(contract, now)
+    found = [(each.period_start, contract.end_of(each)) for each in periods]
+    return [(start, end) for start, end in found if start < end <= now]

@@ -9,7 +9,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from billing.models import Invoice
-from billing.services.nightly import bill_customer
+from billing.services.invoicing import bill_customers
 from customers.models import ApiKey, User
 from tests import factories
 from tests.billing.plans import publish_plan, subscribe
@@ -30,7 +30,7 @@ def owner(transactional_db: None) -> User:
     for days in (0, 1, 40, 70):
         report(acme, (now - timedelta(days=days)).isoformat(), 3, endpoint=LONG_PATH)
         report(acme, (now - timedelta(days=days)).isoformat(), 12, endpoint="/v1/search")
-    bill_customer(customer=acme, at=now)
+    bill_customers(customer_ids=[acme.pk], at=now)
     factories.make_key(acme)
     return factories.make_member(acme, email="owner@acme.example")
 

@@ -15,8 +15,8 @@ from billing.portal.views.invoices import invoice_row
 from billing.rating.periods import Period, period_containing
 from billing.rating.prices import parse_price
 from billing.selectors.invoices import issued_invoices
-from billing.selectors.statements import cost_so_far
-from billing.selectors.subscriptions import current_period, current_subscriptions
+from billing.selectors.statements import Statement, cost_so_far
+from billing.selectors.subscriptions import current_subscriptions
 from customers.models import Customer
 from metering.models import Meter
 from metering.windows import day_starts
@@ -58,12 +58,13 @@ class Progress:
 def overview(request: CustomerRequest) -> HttpResponse:
     customer, at = request.customer, timezone.now()
     subscriptions = current_subscriptions(customer, at)
-    period = shown_period(customer, subscriptions, at)
+    statements = cost_so_far(customer, at)
+    period = shown_period(customer, statements, at)
     reports = [period_report(customer, meter, period, at) for meter in priced_meters(subscriptions)]
     context = {
         "period": period,
         "progress": progress(customer, period, at),
-        "statements": cost_so_far(customer, at),
+        "statements": statements,
         "reports": reports,
         "is_unused": not any(report.has_usage for report in reports),
         "event_type": next((report.question.meter.event_type for report in reports), ""),
@@ -76,15 +77,16 @@ def overview(request: CustomerRequest) -> HttpResponse:
     return customer_render(request, "portal/overview.html", context)
 
 
-def shown_period(customer: Customer, subscriptions: list[Subscription], at: datetime) -> Period:
+def shown_period(customer: Customer, statements: list[Statement], at: datetime) -> Period:
     """Return the stretch from the earliest to the latest bound of what is running.
 
     Without a subscription it is the calendar month.
     """
-    if not subscriptions:
+    if not statements:
         return period_containing(at, interval="month", zone=customer.zone)
-    periods = [current_period(subscription, at) for subscription in subscriptions]
-    return Period(min(p.start for p in periods), max(p.end for p in periods))
+    return Period(
+        min(each.period_start for each in statements), max(each.period_end for each in statements)
+    )
 
 
 def progress(customer: Customer, period: Period, at: datetime) -> Progress:

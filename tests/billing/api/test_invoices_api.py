@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 from rest_framework.test import APIClient
 
 from billing.models import Invoice, StripePush
-from billing.selectors.subscriptions import current_period
+from billing.selectors.subscriptions import contract_of, current_period
 from billing.services.nightly import run_nightly
 from customers.models import Customer
 from tests import factories
@@ -70,6 +70,9 @@ def test_a_document_is_as_the_contract_says(operator: APIClient, acme: Customer)
         "status": "open",
         "customer": "acme",
         "currency": "USD",
+        "subscription": invoice.subscription_id,
+        "billing_reason": "cycle",
+        "digest": invoice.digest,
         "period_start": "2026-01-01T00:00:00Z",
         "period_end": "2026-02-01T00:00:00Z",
         "finalize_at": "2026-02-02T00:00:00Z",
@@ -204,7 +207,7 @@ def test_the_preview_is_the_invoice_if_the_period_ended_now(
     """The whole fee, and the calls of this month so far."""
     subscription = subscribe(acme, "2026-01-01")
     now = datetime.now(UTC)
-    report_calls(acme, current_period(subscription, now).start.isoformat(), 2)
+    report_calls(acme, current_period(contract_of(subscription), now).start.isoformat(), 2)
     preview = operator.get(f"{INVOICES}/preview?customer=acme").json()
     own = api(factories.make_key(acme).secret).get(f"{INVOICES}/preview").json()
     assert (preview["customer"], preview["total"]) == ("acme", "35.00")

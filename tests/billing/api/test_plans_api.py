@@ -70,7 +70,7 @@ def test_the_list_holds_each_plan_once(operator: APIClient) -> None:
         ({"prices": [FEE, CALLS | {"tiers": []}]}, "prices.1.tiers"),
         ({"prices": [FEE | {"amount": 0.1}]}, "prices.0.amount"),
         ({"prices": []}, "prices"),
-        ({"trial_days": 14}, "trial_days"),
+        ({"trial_days": -1}, "trial_days"),
         ({"intervall": "month"}, "intervall"),
         ({"interval": "fortnight"}, "interval"),
         ({"key": "no spaces"}, "key"),

@@ -43,6 +43,19 @@ def test_a_customer_is_subscribed(operator: APIClient, acme: Customer) -> None:
         "start_at": "2026-01-01T00:00:00Z",
         "end_at": None,
         "canceled_at": None,
+        "anchor": "calendar",
+        "trial_end_at": None,
+        "phases": [
+            {
+                "plan": "pro",
+                "plan_version": 1,
+                "state": "active",
+                "quantities": {},
+                "start_at": "2026-01-01T00:00:00Z",
+                "end_at": None,
+            }
+        ],
+        "changes": [read["changes"][0] | {"kind": "start", "plan": "pro", "withdrawn_at": None}],
     }
 
 
@@ -59,8 +72,8 @@ def test_the_start_is_now_unless_it_is_named(operator: APIClient, acme: Customer
         ({"customer": "nobody"}, "customer"),
         ({"plan": "nothing"}, "plan"),
         ({"start_at": "2026-01-01T00:00:00"}, "start_at"),
-        ({"anchor": "anniversary"}, "anchor"),
-        ({"quantities": {"seats": "5"}}, "quantities"),
+        ({"anchor": "birthday"}, "anchor"),
+        ({"quantities": {"seats": "5"}}, "quantities.seats"),
         ({"coupons": ["welcome"]}, "coupons"),
         ({"end_on": "2026-02-01"}, "end_on"),
     ],

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from billing.models import Invoice
-from billing.services.nightly import bill_customer
+from billing.services.invoicing import bill_customers
 from customers.models import ApiKey, Customer, User
 from tests import factories
 from tests.billing.plans import subscribe
@@ -54,5 +54,5 @@ def invoice(acme: Customer) -> Invoice:
     report_calls(acme, "2026-02-10T09:00", 12)
     report_calls(acme, "2026-03-14T09:00", 4)
     report_calls(acme, "2026-03-15T09:00", 1)
-    bill_customer(customer=acme, at=instant("2026-03-03"))
+    bill_customers(customer_ids=[acme.pk], at=instant("2026-03-03"))
     return acme.invoices.get()

@@ -4,8 +4,7 @@ import pytest
 from django.test import Client
 
 from billing.models import Invoice, StripePush
-from billing.services.invoicing import void_invoice
-from billing.services.nightly import bill_customer
+from billing.services.invoicing import bill_customers, void_invoice
 from customers.models import Customer
 from tests.billing.plans import subscribe
 from tests.billing.portal.pages import words
@@ -39,7 +38,7 @@ def test_an_invoice_names_seller_buyer_and_dates(client: Client, acme: Customer)
     Customer.objects.update(city="Lyon", postal_code="69001", country="FR")
     acme.refresh_from_db()
     subscribe(acme, "2026-02-01")
-    bill_customer(customer=acme, at=instant("2026-03-03"))
+    bill_customers(customer_ids=[acme.pk], at=instant("2026-03-03"))
 
     text = words(client.get(f"{INVOICES}{acme.invoices.get().number}/"))
 
@@ -86,7 +85,7 @@ def test_a_void_invoice_is_still_there(client: Client, invoice: Invoice) -> None
 
 def test_drafts_are_not_listed_and_not_found(client: Client, acme: Customer) -> None:
     subscribe(acme, "2026-02-01")
-    bill_customer(customer=acme, at=instant("2026-03-01T12:00"))
+    bill_customers(customer_ids=[acme.pk], at=instant("2026-03-01T12:00"))
 
     assert "No invoices yet" in words(client.get(INVOICES))
     assert client.get(f"{INVOICES}None/").status_code == 404
@@ -106,7 +105,7 @@ def test_a_later_change_of_address_or_zone_leaves_an_invoice_as_it_was(
 
 def test_older_invoices_are_on_further_pages(client: Client, acme: Customer) -> None:
     subscribe(acme, "2023-12-01")
-    bill_customer(customer=acme, at=instant("2026-03-03"))
+    bill_customers(customer_ids=[acme.pk], at=instant("2026-03-03"))
 
     first, second = (words(client.get(f"{INVOICES}?page={page}")) for page in (1, 2))
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from billing.models import Invoice
-from billing.services.nightly import bill_customer
+from billing.services.invoicing import bill_customers
 from billing.services.subscriptions import create_subscription
 from customers.models import Customer
 from tests import factories
@@ -69,7 +69,7 @@ def test_a_draft_is_announced_with_the_day_it_is_issued(
 ) -> None:
     at = instant("2026-03-01T12:00")
     subscribe(acme, "2026-02-01")
-    bill_customer(customer=acme, at=at)
+    bill_customers(customer_ids=[acme.pk], at=at)
     monkeypatch.setattr("django.utils.timezone.now", lambda: at)
 
     text = words(client.get(OVERVIEW))

@@ -8,7 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from billing.models import Invoice
-from billing.services.nightly import bill_customer
+from billing.services.invoicing import bill_customers
 from customers.models import ApiKey, Customer, User
 from customers.services import add_member, create_api_key
 from metering.models import Meter
@@ -17,9 +17,9 @@ from tests.billing.portal.events import report
 from tests.billing.usage import instant
 
 MOST_QUERIES = {
-    "": 19,
-    "usage/": 8,
-    "usage/?group_by=endpoint": 10,
+    "": 26,
+    "usage/": 10,
+    "usage/?group_by=endpoint": 14,
     "keys/": 7,
     "keys/new/": 5,
     "invoices/": 8,
@@ -43,7 +43,7 @@ def grow(acme: Customer) -> None:
         add_member(customer=factories.make_customer(), user=member)
         create_api_key(name="more", at=factories.NOW, customer=acme, created_by=member)
         report(acme, f"2026-03-0{number + 1}T09:00", 3, endpoint=f"/v1/{number}")
-    bill_customer(customer=acme, at=instant("2026-03-14"))
+    bill_customers(customer_ids=[acme.pk], at=instant("2026-03-14"))
 
 
 @pytest.mark.parametrize("page", MOST_QUERIES)

@@ -4,19 +4,16 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from billing.models import Invoice, Subscription
-from billing.rating.periods import BillingPeriod
 from billing.selectors.statements import (
     Statement,
     cost_so_far,
     preview_for_customer,
     preview_invoice,
-    statement,
 )
 from billing.selectors.subscriptions import (
+    contract_of,
     current_period,
     current_subscriptions,
-    invoiced_period,
-    unbilled_periods,
 )
 from billing.services.nightly import run_nightly
 from billing.services.subscriptions import cancel_subscription
@@ -54,18 +51,18 @@ def test_a_preview_begins_where_the_latest_invoice_ends(acme: Customer) -> None:
     subscription = subscribe(acme, "2026-01-01")
     run_nightly(at=instant("2026-02-01"))
     subscription.customer.time_zone = "America/New_York"
-    period = current_period(subscription, instant("2026-02-01T02:00"))
-    assert (period.start, period.end) == (instant("2026-02-01"), instant("2026-02-01T05:00"))
+    period = current_period(contract_of(subscription), instant("2026-03-01T02:00"))
+    assert (period.start, period.end) == (instant("2026-03-01"), instant("2026-03-01T05:00"))
 
 
 def test_fees_are_neither_lost_nor_doubled_by_a_move_to_another_zone(acme: Customer) -> None:
-    """January cut in UTC, the rest of it in New York, and February: 31.00 and 31.00 in all."""
+    """January cut in UTC and what follows in New York: 31.00 and 31.00 in all."""
     subscribe(acme, "2026-01-01", publish_plan(FEE))
-    run_nightly(at=instant("2026-02-01"))
+    run_nightly(at=instant("2026-01-31"))
     Customer.objects.update(time_zone="America/New_York")
     run_nightly(at=instant("2026-03-05"))
     fees = Invoice.objects.order_by("period_start").values_list("total", flat=True)
-    assert [str(fee) for fee in fees] == ["30.00", "1.00", "31.00"]
+    assert [str(fee) for fee in fees] == ["31.00", "31.00"]
 
 
 def test_a_preview_of_a_last_period_has_its_last_fee(acme: Customer) -> None:
@@ -77,24 +74,26 @@ def test_a_preview_of_a_last_period_has_its_last_fee(acme: Customer) -> None:
     assert amounts(preview_invoice(ended, instant("2026-01-06"))) == ["10.00"]
 
 
-def test_a_statement_agrees_with_the_invoice_it_becomes(acme: Customer) -> None:
+def test_a_preview_agrees_with_the_invoice_it_becomes(acme: Customer) -> None:
     subscription = subscribe(acme, "2026-01-01")
     report_calls(acme, "2026-01-10", 25)
-    [period] = unbilled_periods(subscription, instant("2026-02-01"))
-    expected = statement(subscription, period)
+    expected = preview_invoice(subscription, instant("2026-01-31T23:59:59"))
     run_nightly(at=instant("2026-02-02"))
     invoice = Invoice.objects.get()
     assert (invoice.total, invoice.subtotal) == (expected.total, expected.subtotal)
     assert [line.steps for line in invoice.lines.all()] == [line.steps for line in expected.lines]
 
 
-def test_an_invoices_period_is_read_back_as_it_was_drafted(acme: Customer) -> None:
-    subscription = subscribe(acme, "2026-01-15")
-    expected = list(unbilled_periods(subscription, instant("2026-03-01")))
-    run_nightly(at=instant("2026-03-01"))
-    found = [invoiced_period(invoice) for invoice in Invoice.objects.order_by("period_start")]
-    assert found == expected
-    assert isinstance(found[0], BillingPeriod)
+def test_a_preview_leaves_out_what_is_billed_and_takes_in_what_is_late(acme: Customer) -> None:
+    """15 calls were billed in January; one more at 3.00 is late."""
+    subscription = subscribe(acme, "2026-01-01")
+    report_calls(acme, "2026-01-10", 15)
+    run_nightly(at=instant("2026-02-02"))
+    report_calls(acme, "2026-01-20")
+    run_nightly(at=instant("2026-02-03"))
+    found = preview_invoice(subscription, instant("2026-02-04"))
+    assert [line.kind for line in found.lines] == ["fee", "usage", "adjustment"]
+    assert amounts(found) == ["31.00", "0.00", "3.00"]
 
 
 def test_the_cost_so_far_is_that_of_all_running_subscriptions(acme: Customer) -> None:

@@ -52,9 +52,9 @@ def test_prices_are_kept_with_every_default_written_out() -> None:
         (FEE | {"amount": "-1"}, "prices.0.amount"),
         (FEE | {"amount": 0.1}, "prices.0.amount"),
         (FEE | {"amuont": "1"}, "prices.0.amuont"),
-        (FEE | {"timing": "advance"}, "prices.0.timing"),
+        (FEE | {"timing": "later"}, "prices.0.timing"),
+        (CALLS | {"timing": "advance"}, "prices.0.timing"),
         (CALLS | {"meter": "nothing"}, "prices.0.meter"),
-        (CALLS | {"meter": None}, "prices.0.meter"),
         (CALLS | {"model": "volume"}, "prices.0.unit_amount"),
     ],
 )
@@ -74,8 +74,8 @@ def test_a_plan_without_prices_is_refused() -> None:
 @pytest.mark.parametrize(
     ("terms", "field"),
     [
-        ({"trial_days": 14}, "trial_days"),
-        ({"invoice_threshold": "200"}, "invoice_threshold"),
+        ({"trial_days": -1}, "trial_days"),
+        ({"invoice_threshold": "0"}, "invoice_threshold"),
         ({"minimum_amount": "10"}, "minimum_amount"),
         ({"interval_count": 0}, "interval_count"),
         ({"interval": "fortnight"}, "interval"),
@@ -121,7 +121,7 @@ def test_a_plan_that_was_never_published_has_no_next_version() -> None:
     assert refused.value.code == "not_published"
 
 
-@pytest.mark.parametrize("changes", [{}, {"key": "other"}, {"prices": []}, {"trial_days": 3}])
+@pytest.mark.parametrize("changes", [{}, {"key": "other"}, {"prices": []}, {"trial_days": -3}])
 def test_a_version_that_changes_nothing_or_the_wrong_thing_is_refused(
     changes: dict[str, Any],
 ) -> None:

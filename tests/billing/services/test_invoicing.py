@@ -8,30 +8,23 @@ from django.db import DatabaseError, connection, transaction
 from django_q.models import OrmQ
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from billing.models import Invoice, InvoiceLine, Subscription
-from billing.selectors.subscriptions import subscription_of, unbilled_periods
+from billing.models import Invoice, InvoiceLine
 from billing.services.invoicing import (
-    draft_invoice,
+    bill_customers,
     finalize_invoice,
-    issue_invoice,
+    reissue_invoice,
     void_invoice,
 )
+from billing.services.issuing import Issue, issue_drafts
 from billing.services.subscriptions import cancel_subscription
 from config.errors import DomainError
 from customers.models import Customer
 from tests import factories
-from tests.billing.plans import CALLS, FEE, publish_plan, subscribe
+from tests.billing.plans import CALLS, FEE, drafts_until, publish_plan, subscribe
 from tests.billing.usage import instant, report_calls
 
 pytestmark = pytest.mark.django_db
 FEBRUARY = instant("2026-02-01")
-
-
-def drafts_until(subscription: Subscription, at: str) -> list[Invoice]:
-    """Draft every period that has ended by `at`."""
-    now = instant(at)
-    periods = list(unbilled_periods(subscription, now))
-    return [draft_invoice(subscription=subscription, period=each, at=now) for each in periods]
 
 
 def january_draft(customer: Customer, *, calls: int = 15) -> Invoice:
@@ -187,11 +180,12 @@ def test_an_invoice_over_nothing_is_paid_at_once(acme: Customer) -> None:
     assert (invoice.status, invoice.paid_at, invoice.number) == ("paid", FEBRUARY, "INV-000001")
 
 
-def test_a_negative_total_stays_a_draft_and_takes_no_number(acme: Customer) -> None:
+def test_a_negative_total_that_nothing_explains_takes_no_number(acme: Customer) -> None:
     draft = january_draft(acme)
-    draft.total = Decimal("-1.00")
-    with pytest.raises(DomainError) as refused:
-        issue_invoice(invoice=draft, at=FEBRUARY)
+    fee, usage = draft.lines.all()
+    fee.amount, draft.total = Decimal("-100.00"), Decimal("-65.00")
+    with pytest.raises(DomainError) as refused, transaction.atomic():
+        issue_drafts([Issue(draft, [fee, usage])], at=FEBRUARY)
     draft.refresh_from_db()
     assert (refused.value.code, draft.status, draft.number) == ("negative_total", "draft", None)
 
@@ -205,24 +199,26 @@ def test_an_issued_invoice_is_not_issued_again(acme: Customer) -> None:
 
 def test_a_period_is_neither_drafted_nor_issued_before_its_end(acme: Customer) -> None:
     subscription = subscribe(acme, "2026-01-01")
-    [period] = unbilled_periods(subscription, FEBRUARY)
-    early = instant("2026-01-31T23:59:59")
-    with pytest.raises(DomainError) as refused:
-        draft_invoice(subscription=subscription, period=period, at=early)
-    draft = draft_invoice(subscription=subscription, period=period, at=FEBRUARY)
-    with pytest.raises(DomainError, match="after that"):
-        finalize_invoice(invoice=draft, at=early)
+    assert drafts_until(subscription, "2026-01-31T23:59:59") == []
+    [draft] = drafts_until(subscription, "2026-02-01")
+    with pytest.raises(DomainError, match="after that") as refused:
+        finalize_invoice(invoice=draft, at=instant("2026-01-31T23:59:59"))
     assert refused.value.code == "period_not_over"
 
 
-def test_drafting_an_issued_period_returns_its_invoice(acme: Customer) -> None:
-    subscription = subscribe(acme, "2026-01-01")
-    [period] = unbilled_periods(subscription, FEBRUARY)
-    draft = draft_invoice(subscription=subscription, period=period, at=FEBRUARY)
-    issued = finalize_invoice(invoice=draft, at=FEBRUARY)
+def test_drafting_again_leaves_an_issued_invoice_alone(acme: Customer) -> None:
+    issued = january_invoice(acme)
     report_calls(acme, "2026-01-31T23:00")
-    again = draft_invoice(subscription=subscription, period=period, at=FEBRUARY)
-    assert (again.pk, again.total) == (issued.pk, issued.total)
+    bill_customers(customer_ids=[acme.pk], at=FEBRUARY)
+    [found] = Invoice.objects.all()
+    assert (found.pk, found.total) == (issued.pk, issued.total)
+
+
+def test_drafts_are_finalized_in_their_order(acme: Customer) -> None:
+    [_, february] = drafts_until(subscribe(acme, "2026-01-01"), "2026-03-01")
+    with pytest.raises(DomainError) as refused:
+        finalize_invoice(invoice=february, at=instant("2026-03-01"))
+    assert refused.value.code == "earlier_draft"
 
 
 @pytest.mark.parametrize("secret_key", ["", "sk_test_1"])
@@ -245,7 +241,8 @@ def test_a_void_invoice_keeps_its_content_and_owes_nothing(acme: Customer) -> No
     void.refresh_from_db()
     assert (void.status, void.voided_at, str(void.total)) == ("void", FEBRUARY, "66.00")
     assert str(void.amount_due) == "0.00"
-    assert not list(unbilled_periods(subscription_of(invoice), FEBRUARY))
+    bill_customers(customer_ids=[acme.pk], at=instant("2026-02-20"))
+    assert Invoice.objects.count() == 1
 
 
 @pytest.mark.parametrize("fields", [{"status": "paid"}, {"status": "void"}, {"amount_paid": 1}])
@@ -268,3 +265,15 @@ def test_lines_of_a_recomputed_draft_replace_the_old_ones(acme: Customer) -> Non
     draft = january_draft(acme)
     finalize_invoice(invoice=draft, at=FEBRUARY)
     assert InvoiceLine.objects.count() == 2
+
+
+def test_what_was_void_is_billed_again_when_asked_for(acme: Customer) -> None:
+    invoice = january_invoice(acme)
+    void_invoice(invoice=invoice, at=FEBRUARY)
+    report_calls(acme, "2026-01-31T23:00")
+    draft = reissue_invoice(invoice=invoice, at=FEBRUARY)
+    assert (amounts(draft), draft.status) == ({"base": "31.00", "calls": "38.00"}, "draft")
+    assert {line.kind for line in draft.lines.all()} == {"fee", "usage"}
+    with pytest.raises(DomainError) as refused:
+        reissue_invoice(invoice=invoice, at=FEBRUARY)
+    assert refused.value.code == "not_reissuable"

@@ -10,14 +10,13 @@ from django.db import connection, transaction
 
 from billing.models import BillingRun, Invoice, Subscription
 from billing.selectors.locks import only_one
-from billing.selectors.subscriptions import unbilled_periods
-from billing.services.invoicing import draft_invoice, finalize_invoice
+from billing.services.invoicing import finalize_invoice
 from billing.services.nightly import NIGHTLY_LOCK, run_nightly
 from billing.services.subscriptions import create_subscription
 from config.errors import DomainError
 from customers.models import Customer
 from tests import factories
-from tests.billing.plans import FEE, publish_plan, subscribe
+from tests.billing.plans import FEE, drafts_until, publish_plan, subscribe
 from tests.billing.usage import instant
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,8 +49,8 @@ def january_drafts(customers: int) -> list[Invoice]:
 
 
 def draft(subscription: Subscription) -> Invoice:
-    [period] = unbilled_periods(subscription, FEBRUARY)
-    return draft_invoice(subscription=subscription, period=period, at=FEBRUARY)
+    [invoice] = drafts_until(subscription, "2026-02-01")
+    return invoice
 
 
 def finalizer(invoice: Invoice) -> Callable[[], str | None]:

@@ -1,18 +1,20 @@
 """The nightly run: all that is due, once, whatever happened before."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from billing.models import BillingRun, Invoice, InvoiceLine
-from billing.services import nightly
-from billing.services.invoicing import write_draft
+from billing.services import invoicing, nightly
+from billing.services.invoicing import Bill, bill_customers
 from billing.services.nightly import run_nightly
 from billing.services.subscriptions import cancel_subscription
 from billing.tasks import nightly as nightly_task
-from config.errors import DomainError
 from customers.models import Customer
 from metering.models import PendingBatch
 from tests import factories
@@ -121,14 +123,14 @@ def test_nothing_is_billed_before_its_period_has_ended(acme: Customer) -> None:
 
 
 def break_prices_of(customer: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let drafting fail for one customer as a fault of the program would."""
+    """Let billing fail for one customer as a fault of the program would."""
 
-    def write_or_fail(subscription: Any, *args: Any) -> Invoice:
-        if subscription.customer_id == customer.pk:
+    def bill_or_fail(*, customer_ids: Sequence[int], at: datetime) -> Bill:
+        if customer.pk in customer_ids:
             raise ZeroDivisionError("a fault")
-        return write_draft(subscription, *args)
+        return bill_customers(customer_ids=customer_ids, at=at)
 
-    monkeypatch.setattr(nightly, "write_draft", write_or_fail)
+    monkeypatch.setattr(invoicing, "bill_customers", bill_or_fail)
 
 
 def test_one_customers_failure_stops_nobody_else_and_is_made_good_later(
@@ -145,19 +147,6 @@ def test_one_customers_failure_stops_nobody_else_and_is_made_good_later(
     assert Invoice.objects.get().customer.key == "globex"
     assert run("2026-02-02").status == "completed"
     assert Invoice.objects.filter(customer=acme, status="open").count() == 1
-
-
-def test_an_invoice_that_may_not_be_issued_stays_a_draft_and_is_reported(
-    acme: Customer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*, invoice: Invoice, at: object) -> None:
-        raise DomainError("The total is negative.")
-
-    subscribe(acme, "2026-01-01", publish_plan(FEE))
-    monkeypatch.setattr(nightly, "issue_invoice", refuse)
-    done = run("2026-03-02")
-    assert done.failures == [{"customer": "acme", "message": "The total is negative."}] * 2
-    assert totals() == [(None, "draft", "31.00")] * 2
 
 
 def test_a_failure_to_fold_is_reported_and_billing_goes_on(
@@ -181,13 +170,13 @@ def test_a_run_that_was_killed_is_closed_by_the_next(acme: Customer) -> None:
 
 
 def test_progress_can_be_seen_while_a_run_goes_on(
-    acme: Customer, monkeypatch: pytest.MonkeyPatch
+    acme: Customer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
     version = publish_plan(FEE)
     for customer in (acme, factories.make_customer("globex")):
         subscribe(customer, "2026-01-01", version)
-    monkeypatch.setattr(nightly, "PROGRESS_EVERY", 1)
+    settings.NIGHTLY_BATCH = 1
     monkeypatch.setattr(nightly, "gateway_from_settings", lambda: seen.append(drafted()))
 
     def drafted() -> int:

@@ -37,7 +37,7 @@ def nightly_process() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [sys.executable, "manage.py", "nightly", "--at", AT],
         cwd=settings.BASE_DIR,
-        env=os.environ | {"DATABASE_URL": address},
+        env=os.environ | {"DATABASE_URL": address, "NIGHTLY_BATCH": "2"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

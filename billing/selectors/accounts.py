@@ -1,0 +1,238 @@
+"""What billing knows of customers: their subscriptions, and what documents have billed of them.
+
+Everything is read for many customers at once, in a fixed number of queries.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import Exists, OuterRef, Q
+
+from billing.models import (
+    CreditNoteLine,
+    Invoice,
+    InvoiceLine,
+    Subscription,
+    SubscriptionPeriod,
+    SubscriptionPhase,
+)
+from billing.rating.differences import Billed
+from billing.rating.phases import Phase, known_phases
+from billing.selectors.price_lists import PriceList, price_lists
+from customers.models import Customer
+
+# Documents whose content is worked out from subscriptions, and worked out anew while they are
+# drafts. The others are issued as they are made.
+RECOMPUTED = (Invoice.Reason.CYCLE, Invoice.Reason.CHANGE)
+LINE_COLUMNS = (
+    "billing_period_id", "billed_price_id", "period_start",
+    "pk", "amount", "quantity", "part",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeKey:
+    """A charge: a price for the stretch of a billing period that begins at `start`."""
+
+    period_id: int
+    price_id: int
+    start: datetime
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What documents have billed, charge by charge, and the invoice line that billed it last.
+
+    `parts` counts the lines there ever were of a charge, those of reissued invoices too.
+    """
+
+    billed: dict[ChargeKey, Billed] = field(default_factory=dict)
+    last_line: dict[ChargeKey, InvoiceLine] = field(default_factory=dict)
+    of_period: dict[int, set[ChargeKey]] = field(default_factory=lambda: defaultdict(set))
+    parts: dict[ChargeKey, int] = field(default_factory=lambda: defaultdict(int))
+
+    def count(self, key: ChargeKey, part: int) -> None:
+        self.parts[key] = max(self.parts[key], part + 1)
+
+    def add(self, key: ChargeKey, amount: Decimal, quantity: Decimal, part: int) -> None:
+        before = self.billed.get(key) or Billed(Decimal(0), Decimal(0), 0)
+        self.billed[key] = before.with_line(amount, quantity, part)
+        self.count(key, part)
+        self.of_period[key.period_id].add(key)
+
+
+@dataclass(slots=True)
+class Contract:
+    """A subscription with its phases, and those of its periods that are not settled."""
+
+    subscription: Subscription
+    rows: list[SubscriptionPhase]
+    phases: list[Phase]
+    periods: list[SubscriptionPeriod]
+    last_period: SubscriptionPeriod | None
+    lists: dict[int, PriceList]
+
+    def known(self, at: datetime) -> list[Phase]:
+        return known_phases(self.phases, at)
+
+    def list_at(self, at: datetime) -> PriceList:
+        """Return the price list that holds at an instant, the first one's before the start."""
+        known = self.known(at) or self.phases[:1]
+        return self.lists[known[-1].version]
+
+    def end_of(self, period: SubscriptionPeriod) -> datetime:
+        """Return where a period ends, which the subscription may do before."""
+        end_at = self.subscription.end_at
+        return period.period_end if end_at is None else min(period.period_end, end_at)
+
+    def is_over(self, at: datetime) -> bool:
+        """Say whether no further document of it will come by itself."""
+        end_at = self.subscription.end_at
+        return (
+            end_at is not None
+            and end_at <= at
+            and all(period.closed_at is not None for period in self.periods)
+        )
+
+
+@dataclass(slots=True)
+class Account:
+    """A customer with its contracts, its drafts and what was billed."""
+
+    customer: Customer
+    contracts: list[Contract]
+    drafts: list[Invoice]
+    ledger: Ledger
+
+    def contract(self, subscription_id: int) -> Contract:
+        return next(each for each in self.contracts if each.subscription.pk == subscription_id)
+
+
+def read_accounts(customers: Sequence[Customer], *, drafts_count: bool = False) -> list[Account]:
+    """Return the accounts of some customers, whom the caller has locked if it is to write.
+
+    Whoever works drafts out anew does not count what they bill; for others `drafts_count`.
+    """
+    subscriptions = list(
+        Subscription.objects.filter(customer__in=customers)
+        .select_related("plan_version__plan")
+        .order_by("start_at", "pk")
+    )
+    ids = [subscription.pk for subscription in subscriptions]
+    drafts = Invoice.objects.filter(
+        customer__in=customers, status=Invoice.Status.DRAFT, billing_reason__in=RECOMPUTED
+    ).exclude(billing_at=None)
+    contracts = read_contracts(subscriptions)
+    ledger = read_ledger(
+        [period.pk for each in contracts.values() for period in each.periods], drafts_count
+    )
+    by_customer: dict[int, list[Contract]] = defaultdict(list)
+    for subscription in subscriptions:
+        by_customer[subscription.customer_id].append(contracts[subscription.pk])
+    drafts_of: dict[int, list[Invoice]] = defaultdict(list)
+    for draft in drafts.order_by("billing_at", "pk") if ids else ():
+        drafts_of[draft.customer_id].append(draft)
+    accounts = []
+    for customer in customers:
+        for contract in by_customer[customer.pk]:
+            contract.subscription.customer = customer
+        accounts.append(Account(customer, by_customer[customer.pk], drafts_of[customer.pk], ledger))
+    return accounts
+
+
+def read_contracts(subscriptions: Sequence[Subscription]) -> dict[int, Contract]:
+    """Return the contracts by subscription: with all phases, and the periods not settled."""
+    rows: dict[int, list[SubscriptionPhase]] = defaultdict(list)
+    for row in SubscriptionPhase.objects.filter(subscription__in=subscriptions).order_by(
+        "start_at"
+    ):
+        rows[row.subscription_id].append(row)
+    periods: dict[int, list[SubscriptionPeriod]] = defaultdict(list)
+    last: dict[int, SubscriptionPeriod] = {}
+    for period, is_unsettled in unsettled_periods(subscriptions):
+        if is_unsettled:
+            periods[period.subscription_id].append(period)
+        last[period.subscription_id] = period
+    lists = price_lists(row.plan_version_id for each in rows.values() for row in each)
+    return {
+        subscription.pk: Contract(
+            subscription=subscription,
+            rows=rows[subscription.pk],
+            phases=[phase_of(row) for row in rows[subscription.pk]],
+            periods=periods[subscription.pk],
+            last_period=last.get(subscription.pk),
+            lists=lists,
+        )
+        for subscription in subscriptions
+    }
+
+
+def unsettled_periods(
+    subscriptions: Sequence[Subscription],
+) -> Iterator[tuple[SubscriptionPeriod, bool]]:
+    """Yield each subscription's last period and those whose bills may still change, in order.
+
+    The latter, for which the second value is true, are the ones not closed, those that something
+    has changed for since, and those on drafts.
+    """
+    on_draft = InvoiceLine.objects.filter(
+        billing_period=OuterRef("pk"), invoice__status=Invoice.Status.DRAFT
+    )
+    later = SubscriptionPeriod.objects.filter(
+        subscription=OuterRef("subscription"), period_start__gt=OuterRef("period_start")
+    )
+    periods = SubscriptionPeriod.objects.filter(subscription__in=subscriptions)
+    marked = periods.annotate(is_on_draft=Exists(on_draft), is_last=~Exists(later))
+    is_wanted = Q(closed_at=None) | Q(is_stale=True) | Q(is_on_draft=True) | Q(is_last=True)
+    for period in marked.filter(is_wanted).order_by("period_start"):
+        yield period, period.closed_at is None or period.is_stale or period.is_on_draft
+
+
+def phase_of(row: SubscriptionPhase) -> Phase:
+    return Phase(
+        start=row.start_at,
+        end=row.end_at,
+        version=row.plan_version_id,
+        is_billed=row.state == SubscriptionPhase.State.ACTIVE,
+        quantities=row.quantities,
+    )
+
+
+def read_ledger(period_ids: Sequence[int], drafts_count: bool = False) -> Ledger:
+    """Return what documents have billed of some periods, drafts too if they are to count.
+
+    What a credit note took back is taken off. A void invoice counts, unless it is billed again.
+    """
+    ledger = Ledger()
+    if not any(period_ids):
+        return ledger
+    lines = InvoiceLine.objects.filter(billing_period__in=period_ids)
+    if not drafts_count:
+        lines = lines.exclude(invoice__status=Invoice.Status.DRAFT)
+    lines = lines.select_related("invoice").only(*LINE_COLUMNS, "invoice__is_reissued")
+    for line in lines.order_by("pk"):
+        key = key_of(line)
+        if line.invoice.is_reissued:
+            ledger.count(key, line.part)
+            continue
+        ledger.add(key, line.amount, line.quantity, line.part)
+        ledger.last_line[key] = line
+    taken_back = CreditNoteLine.objects.filter(
+        billing_period__in=period_ids, credit_note__status="issued"
+    )
+    for note_line in taken_back.only(*LINE_COLUMNS):
+        key = key_of(note_line)
+        ledger.add(key, -note_line.amount, note_line.quantity, note_line.part)
+    return ledger
+
+
+def key_of(line: InvoiceLine | CreditNoteLine) -> ChargeKey:
+    return ChargeKey(line.billing_period_id or 0, line.billed_price_id or 0, line.period_start)
+
+
+def all_contracts(accounts: Iterable[Account]) -> Iterator[Contract]:
+    for account in accounts:
+        yield from account.contracts

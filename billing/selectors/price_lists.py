@@ -1,0 +1,57 @@
+"""Price lists as billing reads them: the rows, and what their documents say."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from billing.models import PlanVersion
+from billing.models import Price as PriceRow
+from billing.rating.prices import Price, parse_price
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPrice:
+    """A price of a list: its row, and what its document says."""
+
+    row: PriceRow
+    price: Price
+
+    @property
+    def is_licensed(self) -> bool:
+        """Whether the subscription states how many units there are."""
+        return self.price.meter is None and self.price.model.takes_usage
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """A plan version with its prices."""
+
+    version: PlanVersion
+    prices: tuple[ListedPrice, ...]
+
+    @property
+    def cadence(self) -> tuple[str, int]:
+        return self.version.interval, self.version.interval_count
+
+    @property
+    def licensed(self) -> list[str]:
+        """Return the keys of the prices whose quantity the subscription states."""
+        return [each.price.key for each in self.prices if each.is_licensed]
+
+    @property
+    def threshold(self) -> Decimal | None:
+        threshold: Decimal | None = self.version.invoice_threshold
+        return threshold
+
+
+def price_lists(version_ids: Iterable[int]) -> dict[int, PriceList]:
+    """Return the lists of some versions by their ids, in a fixed number of queries."""
+    versions = PlanVersion.objects.filter(pk__in=set(version_ids)).select_related("plan")
+    return {
+        version.pk: PriceList(version, tuple(map(listed, version.prices.all())))
+        for version in versions.prefetch_related("prices__meter")
+    }
+
+
+def listed(row: PriceRow) -> ListedPrice:
+    return ListedPrice(row, parse_price(row.document))

@@ -1,0 +1,433 @@
+"""Working out documents: what customers owe as of the instants at which something falls due.
+
+An instant is the start or the end of a billing period, or a change within one. What is owed as of
+it is worked out from what was known to hold then (and the usage there is now), so that the same
+documents come about whether this runs every night or once after a month.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from billing.models import Invoice, InvoiceLine, Subscription, SubscriptionPeriod
+from billing.rating.periods import Period
+from billing.selectors.accounts import RECOMPUTED, Account, Contract, key_of, read_accounts
+from billing.selectors.charges import Charge, Question, charges_of
+from billing.selectors.statements import Statement, StatementLine, line_of, lines_left, summed
+from billing.selectors.subscriptions import upcoming_periods
+from billing.selectors.usage import UsageReader
+from customers.models import Customer
+
+TOTAL_FIELDS = ("subtotal", "discount", "tax", "credits", "total")
+DRAFT_FIELDS = (*TOTAL_FIELDS, "period_start", "period_end", "finalize_at")
+LINE_FIELDS = tuple(each.name for each in fields(StatementLine))
+Reason = Invoice.Reason
+
+
+@dataclass(slots=True)
+class Document:
+    """An invoice being worked out, as of an instant, for some of a customer's subscriptions."""
+
+    account: Account
+    reason: str
+    at: datetime
+    contracts: list[Contract]
+    subscription_id: int | None
+    currency: str
+    invoice: Invoice | None = None
+    charges: dict[int, list[Charge]] = field(default_factory=dict)
+    statement: Statement | None = None
+    finalize_at: datetime | None = None
+    lines: list[InvoiceLine] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Drafted:
+    """What working out some accounts came to."""
+
+    documents: list[Document] = field(default_factory=list)
+    created: int = 0
+
+    def due(self, at: datetime) -> list[Document]:
+        """Return the documents that may be issued by an instant, in the order of theirs."""
+        return [each for each in self.documents if each.finalize_at and each.finalize_at <= at]
+
+
+def draft_accounts(
+    customers: Sequence[Customer], at: datetime, *, only_drafts: bool = False
+) -> Drafted:
+    """Work out all documents that fall due by `at`, and those that are still drafts once more.
+
+    The caller has locked the customers and is in a transaction. With `only_drafts` no new document
+    is begun.
+    """
+    accounts = read_accounts(customers)
+    if not only_drafts:
+        store_new_periods(accounts, at)
+    documents = [document for account in accounts for document in planned(account, at, only_drafts)]
+    reader = UsageReader()
+    for document in documents:
+        ask(document, reader)
+    late = [] if only_drafts else late_documents(accounts, documents, at)
+    for document in late:
+        ask(document, reader)
+    reader.read()
+    kept = [document for document in documents if work_out(document, reader)]
+    kept += [document for document in late if work_out_late(document, reader)]
+    if not only_drafts:
+        kept += threshold_documents(accounts, at, reader)
+    drafted = Drafted(kept, sum(document.invoice is None for document in kept))
+    write(accounts, documents, drafted, at)
+    return drafted
+
+
+def store_new_periods(accounts: Iterable[Account], at: datetime) -> None:
+    new: list[SubscriptionPeriod] = []
+    for account in accounts:
+        for contract in account.contracts:
+            begun = list(upcoming_periods(contract, at))
+            contract.periods += begun
+            contract.last_period = begun[-1] if begun else contract.last_period
+            new += begun
+    SubscriptionPeriod.objects.bulk_create(new)
+
+
+# Planning
+
+
+def planned(account: Account, at: datetime, only_drafts: bool) -> list[Document]:
+    """Return the documents to work out, in the order of their instants."""
+    documents: dict[tuple[Any, ...], Document] = {}
+    for draft in account.drafts:
+        document = document_of_draft(account, draft)
+        documents[group_of(document)] = document
+    if not only_drafts:
+        for contract in account.contracts:
+            for instant, reason in new_instants(contract, at):
+                document = new_document(account, contract, instant, reason)
+                known = documents.setdefault(group_of(document), document)
+                if contract not in known.contracts:
+                    known.contracts.append(contract)
+    return sorted(documents.values(), key=lambda each: (each.at, each.invoice is None))
+
+
+def group_of(document: Document) -> tuple[Any, ...]:
+    return document.at, document.reason, document.subscription_id, document.currency
+
+
+def document_of_draft(account: Account, draft: Invoice) -> Document:
+    assert draft.billing_at is not None  # noqa: S101  # Drafts without are not read.
+    if draft.subscription_id is not None:
+        contracts = [account.contract(draft.subscription_id)]
+    else:
+        contracts = [
+            each
+            for each in account.contracts
+            if currency_of(each) == draft.currency and draft.billing_at in instants(each)
+        ]
+    return Document(
+        account=account,
+        reason=draft.billing_reason,
+        at=draft.billing_at,
+        contracts=contracts,
+        subscription_id=draft.subscription_id,
+        currency=draft.currency,
+        invoice=draft,
+    )
+
+
+def new_document(account: Account, contract: Contract, at: datetime, reason: str) -> Document:
+    is_shared = account.customer.consolidate_invoices
+    return Document(
+        account=account,
+        reason=reason,
+        at=at,
+        contracts=[contract],
+        subscription_id=None if is_shared else contract.subscription.pk,
+        currency=currency_of(contract),
+    )
+
+
+def currency_of(contract: Contract) -> str:
+    return contract.subscription.plan_version.currency
+
+
+def instants(contract: Contract) -> dict[datetime, str]:
+    """Return the instants at which something falls due, and why, as far as periods are unsettled."""
+    changes = {row.start_at: Reason.CHANGE for row in contract.rows}
+    bounds = {
+        bound: Reason.CYCLE
+        for period in contract.periods
+        for bound in (period.period_start, contract.end_of(period))
+    }
+    return {**changes, **bounds}
+
+
+def new_instants(contract: Contract, at: datetime) -> Iterator[tuple[datetime, str]]:
+    subscription = contract.subscription
+    for instant, reason in instants(contract).items():
+        is_new = subscription.billed_until is None or instant > subscription.billed_until
+        is_within = subscription.end_at is None or instant <= subscription.end_at
+        if is_new and is_within and subscription.start_at <= instant <= at:
+            yield instant, reason
+
+
+def late_documents(
+    accounts: Iterable[Account], documents: Sequence[Document], at: datetime
+) -> list[Document]:
+    """Return a document for each subscription that may owe a difference and gets no other.
+
+    What becomes of it is decided once the difference is known.
+    """
+    served = {id(contract) for document in documents for contract in document.contracts}
+    found = []
+    for account in accounts:
+        for contract in account.contracts:
+            stale = [period for period in contract.periods if period.is_stale and period.closed_at]
+            if stale and id(contract) not in served:
+                late = replace(contract, periods=stale)
+                document = new_document(account, late, at, Reason.ADJUSTMENT)
+                document.subscription_id = contract.subscription.pk
+                found.append(document)
+    return found
+
+
+# Working out
+
+
+def ask(document: Document, reader: UsageReader) -> None:
+    question = Question(at=document.at)
+    for contract in document.contracts:
+        document.charges[contract.subscription.pk] = list(charges_of(contract, question, reader))
+
+
+def work_out(document: Document, reader: UsageReader) -> bool:
+    """Work out what a document says; return whether it says anything."""
+    ledger = document.account.ledger
+    lines = [
+        line
+        for contract in document.contracts
+        for line in lines_left(
+            contract, document.charges[contract.subscription.pk], ledger, document.at, reader
+        )
+    ]
+    if not lines or (document.reason == Reason.CHANGE and not any_of_now(document, lines)):
+        return False
+    settle(document, lines)
+    return True
+
+
+def any_of_now(document: Document, lines: Sequence[StatementLine]) -> bool:
+    """Say whether a change within a period asks for a document; what is late waits for its end."""
+    return any(
+        line.billing_period is not None and line.billing_period.period_end > document.at
+        for line in lines
+    )
+
+
+def work_out_late(document: Document, reader: UsageReader) -> bool:
+    """Work out a difference; return whether it is to be billed now.
+
+    It waits for the next document of its subscription, unless there will be none. Without a
+    difference the periods are settled.
+    """
+    [contract] = document.contracts
+    is_owed = work_out(document, reader)
+    if not is_owed:
+        for period in contract.periods:
+            period.is_stale = False
+        SubscriptionPeriod.objects.filter(pk__in=[each.pk for each in contract.periods]).update(
+            is_stale=False
+        )
+    whole = document.account.contract(contract.subscription.pk)
+    return is_owed and whole.is_over(document.at)
+
+
+def settle(document: Document, lines: Sequence[StatementLine]) -> None:
+    """Give a document its lines; what they bill counts for the documents after it."""
+    customer, ledger = document.account.customer, document.account.ledger
+    period = period_of(document, lines)
+    document.statement = summed(customer, document.currency, period, lines)
+    document.finalize_at = end_of_grace(document)
+    document.lines = [
+        InvoiceLine(position=position, **{name: getattr(line, name) for name in LINE_FIELDS})
+        for position, line in enumerate(lines)
+    ]
+    for line in document.lines:
+        key = key_of(line)
+        ledger.add(key, line.amount, line.quantity, line.part)
+        ledger.last_line[key] = line
+
+
+def period_of(document: Document, lines: Sequence[StatementLine]) -> Period:
+    """Return the time that a document is about: what ended with it, otherwise what its lines say."""
+    ended = [period for period in closing(document) if period.period_start < document.at]
+    if ended:
+        return Period(min(period.period_start for period in ended), document.at)
+    return Period(min(line.period_start for line in lines), max(line.period_end for line in lines))
+
+
+def closing(document: Document) -> list[SubscriptionPeriod]:
+    """Return the periods that end at a document's instant."""
+    return [
+        period
+        for contract in document.contracts
+        for period in contract.periods
+        if contract.end_of(period) == document.at
+    ]
+
+
+def end_of_grace(document: Document) -> datetime:
+    """Return from when a document moves no more; what waits for no usage is final at once."""
+    if document.reason != Reason.CYCLE or not any(
+        charge.is_due and charge.listed.price.timing == "arrears"
+        for charges in document.charges.values()
+        for charge in charges
+        if charge.contract.end_of(charge.period) == document.at
+    ):
+        return document.at
+    hours = document.account.customer.grace_hours
+    if hours is None:
+        hours = max(
+            contract.list_at(document.at).version.grace_hours for contract in document.contracts
+        )
+    return document.at + timedelta(hours=hours)
+
+
+# Thresholds
+
+
+def threshold_documents(
+    accounts: Iterable[Account], at: datetime, reader: UsageReader
+) -> list[Document]:
+    """Return a document for each running period whose open usage has reached its plan's limit."""
+    asked = []
+    question = Question(at=at, used_until=at)
+    for account in accounts:
+        for contract in account.contracts:
+            if not contract.subscription.is_active(at):
+                continue
+            if contract.list_at(at).threshold is not None:
+                running = [each for each in contract.periods if each.period_end > at]
+                part = replace(contract, periods=running)
+                asked.append((account, part, list(charges_of(part, question, reader))))
+    reader.read()
+    return [
+        document
+        for account, contract, charges in asked
+        if (document := threshold_document(account, contract, charges, at, reader))
+    ]
+
+
+def threshold_document(
+    account: Account, contract: Contract, charges: list[Charge], at: datetime, reader: UsageReader
+) -> Document | None:
+    lines = [
+        replace(line, period_end=min(line.period_end, at))
+        for charge in sorted(charges, key=lambda charge: charge.order)
+        if charge.want is not None and not charge.is_due
+        if (line := line_of(charge, account.ledger, at, reader, is_final=False)) and line.amount
+    ]
+    limit = contract.list_at(at).threshold
+    if limit is None or sum(line.amount for line in lines) < limit:
+        return None
+    document = new_document(account, contract, at, Reason.THRESHOLD)
+    document.subscription_id = contract.subscription.pk
+    settle(document, lines)
+    return document
+
+
+# Writing
+
+
+def write(
+    accounts: Sequence[Account], planned: Sequence[Document], drafted: Drafted, at: datetime
+) -> None:
+    """Store what was worked out: drafts, their lines, and how far each subscription has come."""
+    old = [document.invoice for document in planned if document.invoice is not None]
+    # Their lines refer to each other and to nothing that is kept.
+    lines = InvoiceLine.objects.filter(invoice__in=old)
+    lines._raw_delete(lines.db)
+    order_of_issue(drafted.documents)
+    kept = {id(document.invoice) for document in drafted.documents if document.invoice is not None}
+    empty = Invoice.objects.filter(pk__in=[each.pk for each in old if id(each) not in kept])
+    empty._raw_delete(empty.db)
+    write_invoices(drafted.documents, at)
+    write_lines(drafted.documents)
+    write_progress(accounts, planned, at)
+
+
+def order_of_issue(documents: Sequence[Document]) -> None:
+    """Let no document be issued before an earlier one that it takes for granted."""
+    latest: dict[int, datetime] = {}
+    for document in documents:
+        if document.reason not in RECOMPUTED:
+            continue
+        ids = [contract.subscription.pk for contract in document.contracts]
+        assert document.finalize_at is not None  # noqa: S101  # Every one kept has lines.
+        before = [latest[pk] for pk in ids if pk in latest]
+        document.finalize_at = max([document.finalize_at, *before])
+        latest.update(dict.fromkeys(ids, document.finalize_at))
+
+
+def write_invoices(documents: Sequence[Document], at: datetime) -> None:
+    new: list[Invoice] = []
+    known: list[Invoice] = []
+    for document in documents:
+        assert document.finalize_at is not None  # noqa: S101  # Every one kept has lines.
+        invoice = document.invoice or Invoice(
+            customer=document.account.customer,
+            subscription_id=document.subscription_id,
+            billing_reason=document.reason,
+            billing_at=document.at,
+            currency=document.currency,
+            created_at=at,
+        )
+        for name in (*TOTAL_FIELDS, "period_start", "period_end"):
+            setattr(invoice, name, getattr(document.statement, name))
+        invoice.finalize_at = document.finalize_at
+        (new if document.invoice is None else known).append(invoice)
+        document.invoice = invoice
+    Invoice.objects.bulk_create(new)
+    Invoice.objects.bulk_update(known, DRAFT_FIELDS)
+
+
+def write_lines(documents: Sequence[Document]) -> None:
+    lines: list[InvoiceLine] = []
+    for document in documents:
+        for line in document.lines:
+            line.invoice_id = getattr(document.invoice, "pk", 0)
+        lines += document.lines
+    # What puts a line right that is only being written comes after it.
+    rank: dict[int, int] = {}
+    for line in lines:
+        rank[id(line)] = rank.get(id(line.original), -1) + 1
+    for number in sorted(set(rank.values())):
+        together = [line for line in lines if rank[id(line)] == number]
+        for line in together:
+            line.original = line.original
+        InvoiceLine.objects.bulk_create(together)
+
+
+def write_progress(accounts: Iterable[Account], planned: Iterable[Document], at: datetime) -> None:
+    """Note which periods are closed, and up to where each subscription has been billed."""
+    closed, until = [], defaultdict(list)
+    for document in planned:
+        for period in closing(document):
+            if period.closed_at is None:
+                period.closed_at = at
+                closed.append(period)
+        for contract in document.contracts:
+            until[contract.subscription.pk].append(document.at)
+    moved = []
+    for account in accounts:
+        for contract in account.contracts:
+            subscription = contract.subscription
+            reached = max(until[subscription.pk], default=None)
+            if reached and (not subscription.billed_until or reached > subscription.billed_until):
+                subscription.billed_until = reached
+                moved.append(subscription)
+    SubscriptionPeriod.objects.filter(pk__in=[period.pk for period in closed]).update(closed_at=at)
+    Subscription.objects.bulk_update(moved, ["billed_until"])

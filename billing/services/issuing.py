@@ -1,0 +1,213 @@
+"""Issuing: drafts become documents with a number, and never change again."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+
+from billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine, SubscriptionPeriod
+from billing.models.invoices import FROZEN_COLUMNS
+from billing.models.lines import DocumentLine
+from billing.rating.totals import total_lines
+from billing.services.numbering import next_numbers
+from config.errors import DomainError
+from customers.models import Customer
+
+ISSUE_FIELDS = (
+    "number", "status", "issued_at", "due_at", "paid_at", "seller", "buyer", "digest", "cutoff",
+    "subtotal", "discount", "tax", "credits", "total",
+)  # fmt: skip
+BUYER_FIELDS = (
+    "key", "name", "email", "address_line1", "address_line2", "city", "state", "postal_code",
+    "country", "time_zone", "locale",
+)  # fmt: skip
+LINE_CONTENT = (
+    "position", "kind", "price", "meter", "description", "quantity", "amount", "period_start",
+    "period_end", "document", "steps",
+)  # fmt: skip
+# What a credit note's line takes over from the line of the invoice that would have been negative.
+MOVED = (
+    "kind", "price", "meter", "description", "quantity", "billed_quantity", "period_start",
+    "period_end", "document", "subscription_id", "billing_period_id", "billed_price_id", "part",
+)  # fmt: skip
+DEFAULT_PAYMENT_DAYS = 14
+
+
+@dataclass(slots=True)
+class Issue:
+    """A draft to be issued, with its lines and the days there are to pay it."""
+
+    invoice: Invoice
+    lines: list[InvoiceLine]
+    payment_days: int = DEFAULT_PAYMENT_DAYS
+
+
+@dataclass(slots=True)
+class Issued:
+    """What became of drafts that were due."""
+
+    invoices: list[Invoice] = field(default_factory=list)
+    credit_notes: list[CreditNote] = field(default_factory=list)
+    skipped: int = 0
+
+
+def issue_drafts(drafts: Sequence[Issue], *, at: datetime, keeps_zero: bool = False) -> Issued:
+    """Issue drafts in their order; from then on the database freezes them.
+
+    The caller has locked their customers and is in a transaction. A draft over nothing is dropped,
+    unless ZERO_INVOICES or `keeps_zero` says otherwise; one whose total would be negative gives what is negative
+    on it back in credit notes. An invoice whose total is zero is paid at once.
+    """
+    issued = Issued()
+    kept = []
+    for draft in drafts:
+        if not keeps_zero and is_over_nothing(draft):
+            issued.skipped += 1
+            draft.invoice.delete()
+            continue
+        issued.credit_notes += credit_what_is_negative(draft, at)
+        if draft.lines:
+            kept.append(draft)
+        else:
+            draft.invoice.delete()
+    numbers = next_numbers(prefix=settings.INVOICE_PREFIX, count=len(kept))
+    for draft, number in zip(kept, numbers, strict=True):
+        finish(draft, number, at)
+        issued.invoices.append(draft.invoice)
+    Invoice.objects.bulk_update(issued.invoices, ISSUE_FIELDS)
+    mark_settled(drafts)
+    return issued
+
+
+def is_over_nothing(draft: Issue) -> bool:
+    return settings.ZERO_INVOICES == "skip" and not any(line.amount for line in draft.lines)
+
+
+def finish(draft: Issue, number: str, at: datetime) -> None:
+    """Give a draft all that an issued invoice says."""
+    invoice = draft.invoice
+    check_total(invoice)
+    is_settled = not invoice.total
+    invoice.number = number
+    invoice.status = Invoice.Status.PAID if is_settled else Invoice.Status.OPEN
+    invoice.paid_at = at if is_settled else None
+    invoice.issued_at = at
+    invoice.due_at = at + timedelta(days=draft.payment_days)
+    invoice.seller = seller_snapshot()
+    invoice.buyer = buyer_snapshot(invoice.customer)
+    invoice.digest = digest_of(invoice, draft.lines, FROZEN_COLUMNS)
+
+
+def check_total(invoice: Invoice) -> None:
+    if invoice.total < 0:
+        raise DomainError(
+            f"The total is {invoice.total} {invoice.currency}. An invoice cannot be negative: "
+            "it stays a draft until its lines are put right.",
+            code="negative_total",
+        )
+
+
+def credit_what_is_negative(draft: Issue, at: datetime) -> list[CreditNote]:
+    """Take the negative lines off a draft whose total is below zero, into credit notes.
+
+    There is one for each invoice that billed what is given back. A line that no issued invoice
+    stands for stays where it is.
+    """
+    if draft.invoice.total >= 0:
+        return []
+    by_invoice: dict[int, list[InvoiceLine]] = defaultdict(list)
+    for line in draft.lines:
+        if line.amount < 0 and line.original is not None:
+            by_invoice[line.original.invoice_id].append(line)
+    originals = Invoice.objects.in_bulk(by_invoice)
+    notes = [
+        write_credit_note(originals[pk], lines, draft.invoice.customer, at)
+        for pk, lines in by_invoice.items()
+    ]
+    moved = {line.pk for lines in by_invoice.values() for line in lines}
+    InvoiceLine.objects.filter(pk__in=moved).delete()
+    draft.lines = [line for line in draft.lines if line.pk not in moved]
+    add_up(draft)
+    return notes
+
+
+def add_up(draft: Issue) -> None:
+    """Sum a draft's lines up once more."""
+    amounts = [(line.price, line.amount) for line in draft.lines]
+    totals = total_lines(amounts, draft.invoice.currency)
+    for name in ("subtotal", "discount", "tax", "credits", "total"):
+        setattr(draft.invoice, name, getattr(totals, name))
+
+
+def write_credit_note(
+    invoice: Invoice, lines: Sequence[InvoiceLine], customer: Customer, at: datetime
+) -> CreditNote:
+    """Give back what lines that would have been negative say, of the invoice that billed it."""
+    note = CreditNote.objects.create(
+        customer=customer, invoice=invoice, currency=invoice.currency, created_at=at
+    )
+    note_lines = [
+        CreditNoteLine(
+            credit_note=note,
+            position=position,
+            amount=-line.amount,
+            steps=[negated(step) for step in line.steps],
+            invoice_line=line.original,
+            **{name: getattr(line, name) for name in MOVED},
+        )
+        for position, line in enumerate(lines)
+    ]
+    CreditNoteLine.objects.bulk_create(note_lines)
+    note.subtotal = note.total = sum((line.amount for line in note_lines), Decimal(0))
+    note.tax = note.total - note.subtotal
+    [note.number] = next_numbers(prefix=settings.CREDIT_NOTE_PREFIX, count=1)
+    note.status, note.issued_at = CreditNote.Status.ISSUED, at
+    note.seller, note.buyer = seller_snapshot(), buyer_snapshot(customer)
+    note.digest = digest_of(note, note_lines, ("number", "currency", "total", "issued_at"))
+    note.save()
+    return note
+
+
+def negated(step: dict[str, Any]) -> dict[str, Any]:
+    """Return a step from the side of whoever gets the money back."""
+    amount = -Decimal(step["amount"])
+    return {**step, "amount": format(amount or abs(amount), "f")}
+
+
+def mark_settled(drafts: Iterable[Issue]) -> None:
+    """Note that nothing has changed for the periods of these lines since they were billed."""
+    lines = (line for draft in drafts for line in draft.lines)
+    periods = {line.billing_period_id for line in lines if line.billing_period_id is not None}
+    stale = SubscriptionPeriod.objects.filter(pk__in=periods, is_stale=True)
+    stale.exclude(closed_at=None).update(is_stale=False)
+
+
+def digest_of(
+    document: Invoice | CreditNote, lines: Iterable[DocumentLine], columns: Iterable[str]
+) -> str:
+    """Return the SHA-256 of what a document says, in a form that never depends on the database."""
+    content = {
+        "document": {name: getattr(document, name) for name in columns if name != "digest"},
+        "lines": [{name: getattr(line, name) for name in LINE_CONTENT} for line in lines],
+    }
+    text = json.dumps(content, default=plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plain(value: object) -> str:
+    """Write what JSON has no word for: instants in UTC, decimals with the places they have."""
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
+
+
+def seller_snapshot() -> dict[str, str]:
+    return {"name": settings.BRAND_NAME, "email": settings.DEFAULT_FROM_EMAIL}
+
+
+def buyer_snapshot(customer: Customer) -> dict[str, str]:
+    return {name: getattr(customer, name) for name in BUYER_FIELDS}

@@ -1,0 +1,19 @@
+"""Late and corrected usage: which closed periods may be worth something else than was billed."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from billing.models import SubscriptionPeriod
+
+DAYS_OF_MONTH = 31
+
+
+def mark_late_usage(*, at: datetime) -> int:
+    """Mark the closed periods whose worth is to be compared with what was billed for them.
+
+    Those are the ones that ended within ADJUSTMENT_MONTHS. Returns how many were marked.
+    """
+    earliest = at - timedelta(days=DAYS_OF_MONTH * settings.ADJUSTMENT_MONTHS)
+    closed = SubscriptionPeriod.objects.filter(is_stale=False, period_end__gt=earliest)
+    return closed.exclude(closed_at=None).update(is_stale=True)
