@@ -24,6 +24,7 @@ STATUS_TONES: dict[str, Tone] = {
     LogImport.Status.RUNNING: "info",
     LogImport.Status.COMPLETED: "success",
     LogImport.Status.FAILED: "danger",
+    LogImport.Status.INTERRUPTED: "warning",
 }
 
 

@@ -1,6 +1,6 @@
 from metering.models.events import Event, EventKey, IngestBatch, PendingBatch, RefusedEvent
 from metering.models.history import ChangedDay, Correction, PendingCorrection
-from metering.models.imports import LogImport, LogImportLine
+from metering.models.imports import LogImport, LogImportLine, LogImportPiece
 from metering.models.meters import Meter
 from metering.models.rounds import FoldingRound
 from metering.models.usage import UsageBucket, UsageMember
@@ -14,6 +14,7 @@ __all__ = [
     "IngestBatch",
     "LogImport",
     "LogImportLine",
+    "LogImportPiece",
     "Meter",
     "PendingBatch",
     "PendingCorrection",

@@ -16,7 +16,7 @@ from metering.selectors.event_keys import content_digests
 from metering.services import event_rules as rules
 from metering.services.decoding import EventDocument, Item
 from metering.services.event_rules import Reason
-from metering.services.refused import keep_refused
+from metering.services.refused import Items, keep_refused
 from metering.services.screening import Desk, Refusal, StorableEvent, screen_events
 from metering.services.storing import (
     Key,
@@ -50,10 +50,10 @@ class IngestResult:
 class Intake:
     """A batch as it was screened; `firsts` are the events to store, by key."""
 
-    items: Sequence[Item]
+    items: Items
     events: Sequence[StorableEvent]
     firsts: Mapping[Key, StorableEvent]
-    refusals: list[Refusal]
+    refusals: Sequence[Refusal]
 
 
 @dataclass(slots=True)
@@ -87,10 +87,33 @@ def ingest_events(
         return IngestResult()
     desk = desk_for(items, principal, at, is_backfill=is_backfill)
     events, refusals = screen_events(items=items, desk=desk)
+    return store_screened(
+        events=events,
+        refusals=refusals,
+        items=items,
+        source=source,
+        at=at,
+        api_key_id=principal.api_key_id,
+    )
+
+
+def store_screened(
+    *,
+    events: Sequence[StorableEvent],
+    refusals: Sequence[Refusal],
+    items: Items,
+    source: IngestBatch.Source,
+    at: datetime,
+    api_key_id: int | None = None,
+) -> IngestResult:
+    """Do what `ingest_events` does, for events that were screened already.
+
+    `items` are the events as they were sent, by the index that events and refusals have.
+    """
     intake = Intake(items, events, first_of_each(events), refusals)
     batch = IngestBatch(
         source=source,
-        api_key_id=principal.api_key_id,
+        api_key_id=api_key_id,
         received_at=at,
         accepted=len(events),
         rejected=len(refusals),
@@ -118,12 +141,10 @@ def store_intake(intake: Intake, batch: IngestBatch, store: Storing) -> IngestRe
     return result
 
 
-def preview_events(
-    *, items: Sequence[Item], principal: Principal, at: datetime, is_backfill: bool = False
+def preview_screened(
+    *, events: Sequence[StorableEvent], refusals: Sequence[Refusal]
 ) -> IngestResult:
-    """Say what `ingest_events` would answer, and store nothing."""
-    desk = desk_for(items, principal, at, is_backfill=is_backfill)
-    events, refusals = screen_events(items=items, desk=desk)
+    """Say what `store_screened` would answer, and store nothing."""
     firsts = first_of_each(events)
     taken = content_digests(firsts)
     new = [event for key, event in firsts.items() if key not in taken]

@@ -5,21 +5,23 @@ anything is read.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import unquote_plus
 
+import msgspec
 import yaml
 
 from config.errors import InvalidInputError
 from metering.filters import is_storable
 from metering.services.event_rules import LONGEST_TYPE
-from metering.services.log_formats import LogFormat, LogLine
+from metering.services.log_requests import FieldReader, LogFormat, LogLine
 
 SOURCES = ("value", "field", "query")
 MOST_NAMED_PATHS = 65_536
+_encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +29,21 @@ class Source:
     """Where a name comes from: a fixed value, a field of the line, or a parameter of the query.
 
     `names` says what the found texts stand for; where it is None they stand for themselves.
+    `read_field` reads the field, where it is one.
     """
 
     kind: str
     name: str
     names: Mapping[str, str] | None = None
+    read_field: FieldReader | None = None
 
     def read(self, line: LogLine) -> str | None:
-        found = READERS[self.kind](line, self.name)
+        if self.kind == "value":
+            return self.name
+        if self.read_field is not None:
+            found = self.read_field(line.fields)
+        else:
+            found = query_parameter(line.query, self.name)
         return found if self.names is None or found is None else self.names.get(found)
 
     def fixed_names(self) -> set[str]:
@@ -44,15 +53,13 @@ class Source:
         return set(self.names.values()) if self.names is not None else set()
 
 
-def query_parameter(line: LogLine, name: str) -> str | None:
-    return parse_qs(line.query, errors="backslashreplace").get(name, [None])[0]
-
-
-READERS: dict[str, Callable[[LogLine, str], str | None]] = {
-    "value": lambda line, name: name,
-    "field": lambda line, name: getattr(line, name),
-    "query": query_parameter,
-}
+def query_parameter(query: str, name: str) -> str | None:
+    """Return the first value of a parameter that is not empty."""
+    for pair in query.split("&"):
+        key, _, value = pair.partition("=")
+        if value and (key == name or unquote_plus(key, errors="backslashreplace") == name):
+            return unquote_plus(value, errors="backslashreplace")
+    return None
 
 
 class LogMapping:
@@ -62,6 +69,7 @@ class LogMapping:
         self,
         *,
         document: dict[str, Any],
+        log_format: LogFormat,
         event_type: str,
         customer: Source,
         user: Source | None,
@@ -76,7 +84,13 @@ class LogMapping:
         self.endpoints = endpoints
         self.ignored_path = ignored_path
         self.ignored_statuses = ignored_statuses
+        self.read_host = log_format.field_reader("host")
+        self.read_duration = log_format.field_reader("duration")
         self.endpoint_of = lru_cache(maxsize=MOST_NAMED_PATHS)(self.find_endpoint)
+
+    @property
+    def ignores_any(self) -> bool:
+        return bool(self.ignored_statuses) or self.ignored_path is not None
 
     def is_ignored(self, line: LogLine) -> bool:
         if line.status in self.ignored_statuses:
@@ -88,15 +102,39 @@ class LogMapping:
         return next((name for pattern, name in self.endpoints if pattern.search(path)), path)
 
     def properties_of(self, line: LogLine) -> dict[str, Any]:
-        properties: dict[str, Any] = {
+        """Return the properties that a request's event carries; `as_json` is the same written."""
+        readings = {"host": self.read_host, "duration": self.read_duration}
+        optional = {
+            name: read(line.fields) for name, read in readings.items() if read is not None
+        } | {"bytes": line.size, "user_id": self.user_of(line)}
+        return {
             "endpoint": self.endpoint_of(line.path),
             "method": line.method,
             "status": line.status,
-            "bytes": line.size,
-        }
-        user_id = self.user.read(line) if self.user is not None else None
-        optional = {"user_id": user_id, "host": line.host, "duration": line.duration}
-        return properties | {name: value for name, value in optional.items() if value is not None}
+        } | {name: value for name, value in optional.items() if value is not None}
+
+    def as_json(self, line: LogLine) -> str:
+        """Return the properties as JSON with sorted keys; this is what most of an import does."""
+        size = "" if line.size is None else f'"bytes":{line.size},'
+        duration = self.read_duration(line.fields) if self.read_duration is not None else None
+        took = "" if duration is None else f'"duration":{quoted(duration)},'
+        host = self.read_host(line.fields) if self.read_host is not None else None
+        at = "" if host is None else f'"host":{quoted(host)},'
+        user = self.user_of(line)
+        by = "" if user is None else f',"user_id":{quoted(user)}'
+        endpoint = quoted(self.endpoint_of(line.path))
+        return (
+            f'{{{size}{took}"endpoint":{endpoint},{at}"method":{quoted(line.method)},'
+            f'"status":{line.status}{by}}}'
+        )
+
+    def user_of(self, line: LogLine) -> str | None:
+        return self.user.read(line) if self.user is not None else None
+
+
+@lru_cache(maxsize=MOST_NAMED_PATHS)
+def quoted(text: str) -> str:
+    return _encoder.encode(text).decode()
 
 
 def parse_mapping(text: str) -> Any:
@@ -123,6 +161,7 @@ def build_mapping(document: Any, log_format: LogFormat) -> LogMapping:
         user = build_source(parts["user"], "user", ("field", "query"), log_format)
     return LogMapping(
         document=parts,
+        log_format=log_format,
         event_type=event_type,
         customer=build_source(parts["customer"], "customer", SOURCES, log_format),
         user=user,
@@ -139,19 +178,20 @@ def build_source(value: Any, where: str, kinds: Sequence[str], log_format: LogFo
         raise wrong(where, f"{where} takes exactly one of {', '.join(kinds)}.")
     kind = named[0]
     name = expect_text(parts[kind], f"{where}.{kind}")
-    if kind == "field" and name not in log_format.fields:
-        fields = ", ".join(log_format.fields)
+    read_field = log_format.field_reader(name) if kind == "field" else None
+    if kind == "field" and read_field is None:
+        fields = ", ".join(log_format.field_names())
         message = f"The format {log_format.key} has no field {name!r}; it has {fields}."
         raise wrong(f"{where}.field", message)
     if "map" not in parts:
-        return Source(kind, name)
+        return Source(kind, name, read_field=read_field)
     if kind == "value" or not isinstance(parts["map"], dict) or not parts["map"]:
         raise wrong(f"{where}.map", f"{where}.map turns what a field or query says into names.")
     names = {
         expect_text(found, f"{where}.map"): expect_text(meant, f"{where}.map.{found}")
         for found, meant in parts["map"].items()
     }
-    return Source(kind, name, names)
+    return Source(kind, name, names, read_field)
 
 
 def build_endpoints(value: Any) -> list[tuple[re.Pattern[str], str]]:

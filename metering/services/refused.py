@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -17,9 +18,15 @@ BEYOND_KEEPING = "(nested too deeply to be kept)"
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
+class Items(Protocol):
+    """Events as they were sent, by their place in the batch: a sequence, or what can make them."""
+
+    def __getitem__(self, index: int, /) -> Item: ...
+
+
 def keep_refused(
     *,
-    items: Sequence[Item],
+    items: Items,
     refusals: Sequence[Refusal],
     kind: RefusedEvent.Kind,
     batch: IngestBatch,

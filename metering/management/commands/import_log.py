@@ -1,5 +1,6 @@
 """`manage.py import_log FILE --mapping FILE`: bill from an access log."""
 
+import os
 from argparse import ArgumentParser
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +16,11 @@ from config.management.arguments import instant
 from metering.selectors.customers import keys_by_id
 from metering.services.log_formats import AUTOMATIC, REGISTRY
 from metering.services.log_import import ImportRun, import_log
+from metering.services.log_lines import STANDARD_INPUT
 from metering.services.log_mapping import parse_mapping
 
+# Starting a process takes as long as importing a few megabytes.
+SMALL_BYTES = 16 * 1024 * 1024
 # The counts of an import and what they say; those of zero are left out, but for the first two.
 WORDS = {
     "lines": "read",
@@ -38,12 +42,19 @@ class Command(BaseCommand):
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="the log")
+        parser.add_argument("file", type=Path, help="the log; - is the standard input")
         parser.add_argument("--mapping", type=Path, required=True, help="what its lines mean")
         parser.add_argument(
             "--format",
             default=AUTOMATIC,
-            help=f"{', '.join(REGISTRY)} or, by default, {AUTOMATIC}: found out from the file",
+            help=f"{', '.join(REGISTRY)}, an nginx log_format string or, by default, {AUTOMATIC}: "
+            "found out from the file",
+        )
+        parser.add_argument(
+            "--workers",
+            type=int,
+            help="processes that store the lines; by default as many as the machine has "
+            "processors, and none for small files",
         )
         parser.add_argument(
             "--dry-run", action="store_true", help="store nothing, say what would count for whom"
@@ -57,13 +68,14 @@ class Command(BaseCommand):
         path: Path = options["file"]
         try:
             with self.progress_bar(path) as progress:
-                task = progress.add_task(path.name, total=path.stat().st_size)
+                task = progress.add_task(path.name, total=size_of(path))
                 run = import_log(
                     path=path,
                     format_key=options["format"],
                     mapping=parse_mapping(options["mapping"].read_text()),
                     clock=timezone.now if at is None else lambda: at,
                     is_dry_run=options["dry_run"],
+                    workers=workers_for(path, options["workers"]),
                     on_progress=lambda size: progress.advance(task, size),
                 )
         except DomainError as error:
@@ -81,6 +93,10 @@ class Command(BaseCommand):
     def report(self, run: ImportRun) -> None:
         log_import = run.log_import
         self.stdout.write(f"{log_import.name}, format {log_import.format}:")
+        if run.bytes_done_before:
+            self.stdout.write(
+                f"Went on at byte {run.bytes_done_before:,}, where it had broken off."
+            )
         for name, words in WORDS.items():
             number = getattr(log_import, name)
             if number or name in {"lines", "accepted"}:
@@ -88,10 +104,23 @@ class Command(BaseCommand):
         for key, number in self.by_customer(run):
             self.stdout.write(f"Customer {key}: {number:,}")
         for kept in run.examples:
-            self.stdout.write(f"Line {kept.origin.number}: {kept.reason}")
+            self.stdout.write(f"Line {kept.number}: {kept.reason}")
         if run.is_dry_run:
             self.stdout.write("This was a dry run; nothing was stored.")
 
     def by_customer(self, run: ImportRun) -> list[tuple[str, int]]:
         keys = keys_by_id(run.customers)
         return [(keys[customer_id], number) for customer_id, number in run.customers.most_common()]
+
+
+def size_of(path: Path) -> int | None:
+    """Return how many bytes will be read, or None where that cannot be told."""
+    return path.stat().st_size if path.is_file() and path.suffix != ".gz" else None
+
+
+def workers_for(path: Path, wanted: int | None) -> int:
+    """Return how many processes to start; a small file is done before they are there."""
+    if wanted is not None:
+        return max(0, wanted)
+    is_small = path.is_file() and path.stat().st_size < SMALL_BYTES
+    return 0 if is_small or path == STANDARD_INPUT else os.cpu_count() or 1

@@ -38,13 +38,14 @@ def write(path: Path, lines: Sequence[str | bytes], ending: bytes = b"\n") -> Pa
 
 def run_import(path: Path, *, log_format: str = "auto", **changes: Any) -> ImportRun:
     """Import a file with MAPPING, changed as told."""
-    is_dry_run = changes.pop("is_dry_run", False)
+    is_dry_run, workers = changes.pop("is_dry_run", False), changes.pop("workers", 0)
     return import_log(
         path=path,
         format_key=log_format,
         mapping=MAPPING | changes,
         clock=lambda: NOW,
         is_dry_run=is_dry_run,
+        workers=workers,
     )
 
 

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
-from django.db import DataError
 
 from config.errors import InvalidInputError
 from customers.models import Customer
 from metering.models import Event, IngestBatch, LogImport, LogImportLine
-from metering.services import log_import, log_lines
+from metering.services import log_lines
 from tests.factories import NOW, make_customer
 from tests.metering.ingest.reports import partitions_in_use
 from tests.metering.log_import.lines import counts, endpoints, line, run_import, write
@@ -119,40 +118,12 @@ def test_a_dry_run_tells_the_same_counts_and_stores_nothing(acme: Customer, log:
 def test_batches_and_forgetting_change_nothing_for_lines_close_together(
     acme: Customer, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_import, "BATCH_LINES", 7)
+    monkeypatch.setattr(log_lines, "PIECE_BYTES", 700)
     monkeypatch.setattr(log_lines, "REMEMBERED_LINES", 10)
     write(log, [line(f"GET /{number // 3} HTTP/1.1") for number in range(100)])
     assert counts(run_import(log)) == {"lines": 100, "accepted": 100}
     assert counts(run_import(log)) == {"lines": 100, "duplicate": 100}
-    assert IngestBatch.objects.count() == 30
-
-
-def test_an_import_that_breaks_off_keeps_what_it_stored_and_can_be_started_again(
-    acme: Customer, log: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_import, "BATCH_LINES", 10)
-    write(log, [line(f"GET /{number} HTTP/1.1") for number in range(25)])
-    with monkeypatch.context() as broken:
-        broken.setattr(log_import, "keep_lines", break_off_at_the_second_call())
-        with pytest.raises(DataError):
-            run_import(log)
-    failed = LogImport.objects.get()
-    assert (failed.status, failed.lines, failed.accepted) == ("failed", 10, 10)
-    assert (
-        failed.error == "The disk is full. What was stored stays; start the import again to go on."
-    )
-    assert counts(run_import(log)) == {"lines": 25, "accepted": 15, "duplicate": 10}
-
-
-def break_off_at_the_second_call() -> object:
-    calls = []
-
-    def keep(*arguments: object) -> None:
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise DataError("The disk is full.")
-
-    return keep
+    assert IngestBatch.objects.count() == 34
 
 
 def test_partitions_are_there_before_old_lines_are(acme: Customer, log: Path) -> None:

@@ -5,11 +5,9 @@ from typing import Any
 import pytest
 
 from config.errors import InvalidInputError
-from metering.services.log_formats import REGISTRY
+from metering.services.log_formats import COMBINED
 from metering.services.log_mapping import LogMapping, build_mapping, parse_mapping
 from tests.metering.log_import.lines import MAPPING, line
-
-COMBINED = REGISTRY["combined"]
 
 
 def build(**changes: Any) -> LogMapping:
@@ -100,7 +98,7 @@ MISTAKES: list[tuple[Any, str, str]] = [
     (
         MAPPING | {"customer": {"field": "host"}},
         "mapping.customer.field",
-        "The format combined has no field 'host'; it has remote_host, remote_user.",
+        "The format combined has no field 'host'; it has remote_host, remote_user",
     ),
     (MAPPING | {"customer": {"value": "a", "map": {"a": "b"}}}, "mapping.customer.map", "turns"),
     (MAPPING | {"customer": {"query": "k", "map": {}}}, "mapping.customer.map", "turns"),
