@@ -38,12 +38,12 @@ class Source:
     read_field: FieldReader | None = None
 
     def read(self, line: LogLine) -> str | None:
-        if self.kind == "value":
-            return self.name
         if self.read_field is not None:
             found = self.read_field(line.fields)
-        else:
+        elif self.kind == "query":
             found = query_parameter(line.query, self.name)
+        else:
+            return self.name
         return found if self.names is None or found is None else self.names.get(found)
 
     def fixed_names(self) -> set[str]:
@@ -86,7 +86,9 @@ class LogMapping:
         self.ignored_statuses = ignored_statuses
         self.read_host = log_format.field_reader("host")
         self.read_duration = log_format.field_reader("duration")
-        self.endpoint_of = lru_cache(maxsize=MOST_NAMED_PATHS)(self.find_endpoint)
+        self.quoted_endpoint_of = lru_cache(maxsize=MOST_NAMED_PATHS)(
+            lambda path: quoted(self.endpoint_of(path))
+        )
 
     @property
     def ignores_any(self) -> bool:
@@ -97,7 +99,7 @@ class LogMapping:
             return True
         return self.ignored_path is not None and self.ignored_path.search(line.path) is not None
 
-    def find_endpoint(self, path: str) -> str:
+    def endpoint_of(self, path: str) -> str:
         """Return the name of the first endpoint that the path matches, or the path itself."""
         return next((name for pattern, name in self.endpoints if pattern.search(path)), path)
 
@@ -115,17 +117,20 @@ class LogMapping:
 
     def as_json(self, line: LogLine) -> str:
         """Return the properties as JSON with sorted keys; this is what most of an import does."""
+        took = at = by = ""
+        if self.read_duration is not None:
+            duration = self.read_duration(line.fields)
+            took = "" if duration is None else f'"duration":{quoted(duration)},'
+        if self.read_host is not None:
+            host = self.read_host(line.fields)
+            at = "" if host is None else f'"host":{quoted(host)},'
+        if self.user is not None:
+            user = self.user.read(line)
+            by = "" if user is None else f',"user_id":{quoted(user)}'
         size = "" if line.size is None else f'"bytes":{line.size},'
-        duration = self.read_duration(line.fields) if self.read_duration is not None else None
-        took = "" if duration is None else f'"duration":{quoted(duration)},'
-        host = self.read_host(line.fields) if self.read_host is not None else None
-        at = "" if host is None else f'"host":{quoted(host)},'
-        user = self.user_of(line)
-        by = "" if user is None else f',"user_id":{quoted(user)}'
-        endpoint = quoted(self.endpoint_of(line.path))
         return (
-            f'{{{size}{took}"endpoint":{endpoint},{at}"method":{quoted(line.method)},'
-            f'"status":{line.status}{by}}}'
+            f'{{{size}{took}"endpoint":{self.quoted_endpoint_of(line.path)},{at}'
+            f'"method":"{line.method}","status":{line.status}{by}}}'
         )
 
     def user_of(self, line: LogLine) -> str | None:

@@ -20,9 +20,14 @@ from metering.services.log_requests import (
 )
 
 QUOTED = r'[^"\\]*(?:\\.[^"\\]*)*'
+# Most requests are simple and come apart in the same step; others are looked at again.
+REQUEST = (
+    r"(?:(?P<request_method>GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (?P<plain_path>/[^ \"\\?]*)"
+    rf'(?:\?(?P<plain_query>[^ "\\]*))? HTTP/[0-9.]+|(?P<request>{QUOTED}))'
+)
 HOST_TO_SIZE = (
     r"(?P<remote_host>\S+) \S+ (?P<remote_user>.*?) \[(?P<time_local>[^\]]*)\] "
-    rf'"(?P<request>{QUOTED})" (?P<status>\d{{3}}) (?P<size>\d{{1,18}}|-)'
+    rf'"{REQUEST}" (?P<status>\d{{3}}) (?P<size>\d{{1,18}}|-)'
 )
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html
 ALB = (
@@ -46,6 +51,7 @@ VARIABLES = {
     "duration": ("request_time",),
     "target": ("request_uri", "uri"),
 }
+NOTHING = frozenset({NONE, "", None})
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))", re.ASCII)
 
 
@@ -72,13 +78,14 @@ class PatternFormat:
         self.groups = {name: name for name in self.pattern.groupindex} | dict(aliases or {})
         time = next(name for name in TIMES if name in self.groups)
         self.parse_time = TIMES[time]
-        # A part that the format lacks is read from the whole line and never looked at.
-        self.parts = tuple(
-            self.pattern.groupindex.get(self.groups.get(name, ""), 0)
-            for name in (time, "request", "status", "size")
-        )
-        self.has_request = "request" in self.groups
-        self.has_size = "size" in self.groups
+        self.at, self.status = self.place(time), self.place("status")
+        self.request = self.place("request") if "request" in self.groups else None
+        self.path = self.place("plain_path") if "plain_path" in self.groups else None
+        self.size = self.place("size") if "size" in self.groups else None
+
+    def place(self, name: str) -> int:
+        """Return which of a line's values is meant by a name."""
+        return self.pattern.groupindex[self.groups[name]] - 1
 
     def matches(self, text: str) -> bool:
         return self.pattern.fullmatch(text) is not None
@@ -87,34 +94,38 @@ class PatternFormat:
         line = self.pattern.fullmatch(text)
         if line is None:
             raise UnreadableLineError(f"The line is not in the format {self.key}.")
-        at, request, status, size = line.group(*self.parts)
-        if not self.has_request:
-            request = self.request_of(line)
-        method, path, query = parse_request(request)
+        values = line.groups()
+        place = self.path
+        if place is not None and values[place] is not None:
+            method, path, query = values[place - 1], values[place], values[place + 1] or ""
+        else:
+            method, path, query = parse_request(self.request_of(line))
         return LogLine(
-            self.parse_time(at),
+            self.parse_time(values[self.at]),
             method,
             path,
             query,
-            parse_status(status),
-            parse_size(size) if self.has_size else None,
-            line,
+            parse_status(values[self.status]),
+            None if self.size is None else parse_size(values[self.size]),
+            values,
         )
 
     def request_of(self, line: re.Match[str]) -> str:
+        if self.request is not None:
+            return line["request"]
         target = line[self.groups["target"]]
         if "args" in self.groups and "?" not in target and line["args"] not in {"", NONE}:
             target = f"{target}?{line['args']}"
         return f"{line['request_method']} {target} HTTP/1.1"
 
     def field_reader(self, name: str) -> FieldReader | None:
-        group = self.groups.get(name)
-        if group is None:
+        if name not in self.groups:
             return None
+        place = self.place(name)
 
-        def read(line: Any) -> str | None:
-            found = cast("str", line[group])
-            return None if found in {NONE, ""} else found
+        def read(values: Any) -> str | None:
+            found = cast("str", values[place])
+            return None if found in NOTHING else found
 
         return read
 
@@ -135,10 +146,10 @@ class ALBFormat(PatternFormat):
     def field_reader(self, name: str) -> FieldReader | None:
         return self.duration if name == "duration" else super().field_reader(name)
 
-    def duration(self, line: Any) -> str | None:
+    def duration(self, values: Any) -> str | None:
         microseconds = 0
         for part in self.PARTS:
-            found = re.fullmatch(r"(\d{1,9})\.(\d{1,6})", line[part])
+            found = re.fullmatch(r"(\d{1,9})\.(\d{1,6})", values[self.place(part)])
             if found is None:
                 return None
             microseconds += int(found[1]) * 1_000_000 + int(found[2].ljust(6, "0"))

@@ -1,10 +1,10 @@
 """Pieces of access logs as events that can be stored."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from metering.identity import content_digest, id_digest
 from metering.models import LogImportLine
@@ -29,6 +29,11 @@ LATEST = microseconds_of(rules.LATEST)
 DAY = 86_400_000_000
 BREAKS_OFF = "The line breaks off; import the file again when it is whole."
 
+# Characters that take fewer bytes than properties may have, however they are written.
+SURELY_SHORT = rules.MOST_PROPERTY_BYTES // 4
+
+type ReadLine = Callable[[str], LogLine]
+type ReadCustomer = Callable[[LogLine], str | None]
 type FindCustomers = Callable[[Collection[str]], dict[str, int]]
 
 
@@ -41,14 +46,6 @@ class KeptLine(NamedTuple):
     text: str
 
 
-class Entry(NamedTuple):
-    """A line that is a customer's request, by its place in the piece."""
-
-    place: int
-    line: LogLine
-    customer: str
-
-
 @dataclass(slots=True)
 class LogStretch:
     """What a piece of a log says.
@@ -58,6 +55,7 @@ class LogStretch:
 
     piece: Piece
     texts: list[str]
+    lines: list[bytes]
     ignored: int = 0
     events: list[StorableEvent] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -67,6 +65,13 @@ class LogStretch:
     def keep(self, place: int, kind: LogImportLine.Kind, reason: str) -> None:
         number = self.piece.first_line + place
         self.kept.append(KeptLine(number, kind, reason, self.texts[place]))
+
+    def set_aside(self, place: int, error: Exception) -> None:
+        """Keep a line that cannot be read, unless it is blank or a comment."""
+        if isinstance(error, CommentLineError) or not self.texts[place].strip():
+            self.ignored += 1
+        else:
+            self.keep(place, Kind.UNPARSED, str(error))
 
     def months(self) -> set[date]:
         """Return the first days of the months that the events lie in."""
@@ -83,85 +88,89 @@ class LogReader:
         self.log_format = log_format
         self.mapping = mapping
         self.find_customers = find_customers
-        self.customer_ids: dict[str, int] = {}
+        self.customer_ids: dict[Any, int] = {}
         self.months: set[date] = set()
 
     def read(self, piece: Piece) -> LogStretch:
-        stretch = LogStretch(piece, texts_of(piece.content))
-        entries = self.entries(stretch)
-        self.look_up({entry.customer for entry in entries})
-        lines = piece.lines()
-        for entry in entries:
-            customer_id = self.customer_ids.get(entry.customer)
-            if customer_id is None:
-                reason = f"There is no customer {rules.shortened(entry.customer)}."
-                stretch.keep(entry.place, Kind.UNMAPPED, reason)
-                continue
-            event_id = id_of(lines[entry.place], piece.repeats.get(entry.place, 0))
-            number = len(stretch.origins)
-            stretch.origins.append(entry.place)
+        stretch = LogStretch(piece, texts_of(piece.content), piece.lines())
+        read, customer_of, customer_ids = self.reading()
+        of_strangers: list[tuple[int, LogLine, str]] = []
+        for place, text in enumerate(self.whole_lines(stretch)):
             try:
-                stretch.events.append(self.event_of(number, event_id, customer_id, entry.line))
-            except RefusedEventError as error:
-                stretch.refusals.append(Refusal(number, event_id, customer_id, error.reason))
-        return stretch
-
-    def entries(self, stretch: LogStretch) -> list[Entry]:
-        """Return the lines that are requests of a customer, and set the others aside."""
-        entries = []
-        read, customer_of = self.log_format.read, self.mapping.customer.read
-        is_ignored = self.mapping.is_ignored if self.mapping.ignores_any else None
-        open_line = -1 if stretch.piece.content.endswith(b"\n") else len(stretch.texts) - 1
-        for index, text in enumerate(stretch.texts):
-            try:
-                if index == open_line and not text.endswith(self.log_format.ending):
-                    raise UnreadableLineError(BREAKS_OFF)
                 line = read(text)
-            except UnreadableLineError as error:
-                if text.strip():
-                    stretch.keep(index, Kind.UNPARSED, str(error))
-                else:
-                    stretch.ignored += 1
+            except (UnreadableLineError, CommentLineError) as error:
+                stretch.set_aside(place, error)
                 continue
-            except CommentLineError:
-                stretch.ignored += 1
-                continue
-            if is_ignored is not None and is_ignored(line):
+            if self.mapping.ignores_any and self.mapping.is_ignored(line):
                 stretch.ignored += 1
                 continue
             customer = customer_of(line)
-            if customer is None:
-                stretch.keep(index, Kind.UNMAPPED, "The line names no customer.")
+            customer_id = customer_ids.get(customer)
+            if customer_id is not None:
+                self.add(stretch, place, line, customer_id)
+            elif customer is None:
+                stretch.keep(place, Kind.UNMAPPED, "The line names no customer.")
             else:
-                entries.append(Entry(index, line, customer))
-        return entries
+                of_strangers.append((place, line, customer))
+        self.meet(of_strangers, stretch)
+        return stretch
 
-    def look_up(self, customers: Iterable[str]) -> None:
-        """Learn the ids of customers that were not met before."""
-        unknown = {key for key in customers if key not in self.customer_ids}
-        if unknown:
-            self.customer_ids |= self.find_customers(unknown)
+    def reading(self) -> tuple[ReadLine, ReadCustomer, dict[Any, int]]:
+        return self.log_format.read, self.mapping.customer.read, self.customer_ids
 
-    def event_of(self, index: int, event_id: str, customer_id: int, line: LogLine) -> StorableEvent:
-        microseconds, event_type = line.microseconds, self.mapping.event_type
-        if not EARLIEST <= microseconds <= LATEST:
-            reason = rules.timestamp_out_of_range(
-                instant(microseconds), rules.EARLIEST, rules.LATEST
+    def whole_lines(self, stretch: LogStretch) -> list[str]:
+        """Return the lines but for a last one that breaks off."""
+        texts = stretch.texts
+        is_open = bool(texts) and not stretch.piece.content.endswith(b"\n")
+        if not is_open or texts[-1].endswith(self.log_format.ending):
+            return texts
+        stretch.keep(len(texts) - 1, Kind.UNPARSED, BREAKS_OFF)
+        return texts[:-1]
+
+    def meet(self, of_strangers: list[tuple[int, LogLine, str]], stretch: LogStretch) -> None:
+        """Look up customers that were not met before, all at once."""
+        if of_strangers:
+            self.customer_ids |= self.find_customers({key for _, _, key in of_strangers})
+        for place, line, customer in of_strangers:
+            customer_id = self.customer_ids.get(customer)
+            if customer_id is not None:
+                self.add(stretch, place, line, customer_id)
+            else:
+                reason = f"There is no customer {rules.shortened(customer)}."
+                stretch.keep(place, Kind.UNMAPPED, reason)
+
+    def add(self, stretch: LogStretch, place: int, line: LogLine, customer_id: int) -> None:
+        """Add the event of a line, or why it is refused."""
+        index, event_type = len(stretch.origins), self.mapping.event_type
+        stretch.origins.append(place)
+        event_id = id_of(stretch.lines[place], stretch.piece.repeats.get(place, 0))
+        try:
+            properties = self.properties_of(line)
+        except RefusedEventError as error:
+            stretch.refusals.append(Refusal(index, event_id, customer_id, error.reason))
+            return
+        microseconds = line.microseconds
+        stretch.events.append(
+            StorableEvent(
+                index,
+                (customer_id, id_digest(event_id)),
+                content_digest(event_type, microseconds, properties),
+                microseconds,
+                event_id,
+                event_type,
+                properties,
             )
-            raise RefusedEventError(reason)
-        text = self.mapping.as_json(line)
-        properties = text.encode()
-        if len(properties) > rules.MOST_PROPERTY_BYTES or "\\u0000" in text:
-            properties = canonical(self.mapping.properties_of(line))
-        return StorableEvent(
-            index,
-            (customer_id, id_digest(event_id)),
-            content_digest(event_type, microseconds, properties),
-            microseconds,
-            event_id,
-            event_type,
-            properties,
         )
+
+    def properties_of(self, line: LogLine) -> bytes:
+        """Return the properties as they are stored; raises RefusedEventError."""
+        if not EARLIEST <= line.microseconds <= LATEST:
+            at = instant(line.microseconds)
+            raise RefusedEventError(rules.timestamp_out_of_range(at, rules.EARLIEST, rules.LATEST))
+        text = self.mapping.as_json(line)
+        if len(text) > SURELY_SHORT or "\\u0000" in text:
+            return canonical(self.mapping.properties_of(line))
+        return text.encode()
 
 
 class LoggedItems:
@@ -176,7 +185,7 @@ class LoggedItems:
         piece, mapping = self.stretch.piece, self.reader.mapping
         line = self.reader.log_format.read(self.stretch.texts[place])
         return EventDocument(
-            id=id_of(piece.lines()[place], piece.repeats.get(place, 0)),
+            id=id_of(self.stretch.lines[place], piece.repeats.get(place, 0)),
             type=mapping.event_type,
             customer=mapping.customer.read(line),
             timestamp=instant(line.microseconds),

@@ -12,6 +12,7 @@ import msgspec
 from metering.services.screening import EPOCH, MICROSECOND
 
 NONE = "-"
+SECONDS = {f":{second:02} ": second * 1_000_000 for second in range(60)}
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MONTH_NUMBERS = {name: number for number, name in enumerate(MONTHS, start=1)}
 CLOCK = re.compile(
@@ -28,6 +29,7 @@ ESCAPED = re.compile(r'\\(?:(["\\])|x([2-6][0-9A-Fa-f]|7[0-9A-Ea-e]))')
 FIRST_MILLISECONDS = 100_000_000_000
 LAST_SECOND = FIRST_MILLISECONDS
 LONGEST_NUMBER = 18
+STATUSES = {str(status): status for status in range(100, 1_000)}
 PLAIN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 type FieldReader = Callable[[Any], str | None]
@@ -102,10 +104,22 @@ def unescaped(text: str) -> str:
     return ESCAPED.sub(lambda found: found[1] or chr(int(found[2], 16)), text)
 
 
-# Lines of one second follow each other.
+# Lines of one second follow each other, and so do those of one minute.
 @lru_cache(maxsize=1_000)
 def parse_clock(text: str) -> int:
     """Read an instant such as 17/May/2015:10:05:03 +0000; raises UnreadableLineError."""
+    second = SECONDS.get(text[17:21])
+    if second is None:
+        return parse_whole_clock(text)
+    return parse_minute(text[:17], text[21:]) + second
+
+
+@lru_cache(maxsize=1_000)
+def parse_minute(minute: str, zone: str) -> int:
+    return parse_whole_clock(f"{minute}:00 {zone}")
+
+
+def parse_whole_clock(text: str) -> int:
     found = CLOCK.fullmatch(text)
     try:
         if found is None:
@@ -165,14 +179,15 @@ def microseconds_of(at: datetime) -> int:
 
 
 def parse_status(text: str) -> int:
-    if len(text) != 3 or not text.isdecimal():
+    status = STATUSES.get(text)
+    if status is None:
         raise UnreadableLineError("The status is not of three digits.")
-    return int(text)
+    return status
 
 
 def parse_size(text: str) -> int:
-    if text == NONE:
-        return 0
-    if len(text) > LONGEST_NUMBER or not (text.isascii() and text.isdecimal()):
+    if text.isdecimal() and len(text) <= LONGEST_NUMBER:
+        return int(text)
+    if text != NONE:
         raise UnreadableLineError("The size of the answer is no number of bytes.")
-    return int(text)
+    return 0

@@ -34,6 +34,7 @@ UNREGISTERABLE = {
 # A plan version reads as its prices, an invoice as its lines and what was taken back of it, a
 # subscription as its changes and what they came to, a folding round on the overview.
 SHOWN_WITH_THEIR_OWNERS = {
+    "LogImportPiece",
     "Price",
     "InvoiceLine",
     "CreditNote",
