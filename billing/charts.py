@@ -122,6 +122,37 @@ def bar_chart(columns: Sequence[Column]) -> BarChart:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class LineChart:
+    """Drawn lines: the corners of each as SVG writes them, from left to right."""
+
+    lines: tuple[str, ...]
+    ticks: tuple[Decimal, Decimal, Decimal]
+    x_labels: tuple[str, ...]
+    width: Decimal
+    height: Decimal = HEIGHT
+
+
+def line_chart(series: Sequence[Sequence[Decimal]], labels: Sequence[str]) -> LineChart:
+    """Lay out lines over one axis that ends at a round number; no value is negative.
+
+    Every line has a value for each label, spread evenly.
+    """
+    top = axis_top(max((value for values in series for value in values), default=ZERO))
+    return LineChart(
+        lines=tuple(
+            " ".join(
+                f"{SLOT * index},{coordinate(HEIGHT - value * HEIGHT / top)}"
+                for index, value in enumerate(values)
+            )
+            for values in series
+        ),
+        ticks=(top, top / 2, ZERO),
+        x_labels=spread_labels(labels),
+        width=SLOT * max(len(labels) - 1, 1),
+    )
+
+
 def blocks_of(column: Column, top: Decimal, bottom: Decimal) -> tuple[Block, ...]:
     """Return a column's rectangles on an axis from `bottom` to `top`; zeros have none."""
     scale = HEIGHT / (top - bottom)

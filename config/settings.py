@@ -264,6 +264,9 @@ UNFOLD = theme(
     stripe_key=STRIPE_SECRET_KEY,
 )
 
+# The editor of plans sends an input for each value of each tier.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+
 SENTRY_DSN = environment.error_tracker("SENTRY_DSN")
 
 SILENCED_SYSTEM_CHECKS: list[str] = []

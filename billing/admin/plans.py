@@ -1,77 +1,38 @@
-"""Plans: written as price documents, read in words."""
+"""Plans, and where their versions begin: as drafts that the editor of versions writes."""
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
 from typing import Any, override
 
 from django import forms
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Count, Prefetch, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
-from django.utils.html import format_html
 
 from billing.admin import words
 from billing.models import Plan, PlanVersion
-from billing.services import catalog, versions
+from billing.services import catalog
 from config.admin import (
-    ReadOnlyAdmin,
+    Done,
     ReadOnlyInline,
     ServiceAdmin,
+    StyledForm,
     badge,
+    change_url,
+    detail_action,
     display,
-    link_to,
     register,
     style,
 )
+from customers.models import Customer
 
-EXAMPLE_PRICES = """[
-  {"key": "base", "name": "Base fee", "model": "flat", "amount": "49"},
-  {"key": "calls", "name": "API calls", "meter": "calls", "model": "graduated",
-   "tiers": [{"up_to": "10000", "unit_amount": "0"},
-             {"up_to": null, "unit_amount": "0.002"}]}
-]"""
-
-
-class ExactDecoder(json.JSONDecoder):
-    """Reads 0.1 as the decimal that was written."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options | {"parse_float": Decimal})
-
-
-class PricesField(forms.JSONField):
-    """A list of price documents, shown indented; what was typed comes back as it was typed."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(encoder=DjangoJSONEncoder, decoder=ExactDecoder, **options)
-
-    @override
-    def bound_data(self, data: Any, initial: Any) -> Any:
-        return data or ""
-
-    @override
-    def prepare_value(self, value: Any) -> Any:
-        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
-
-
-TERMS = forms.fields_for_model(PlanVersion, versions.VERSION_FIELDS)
+CURRENCY = forms.fields_for_model(PlanVersion, ("currency",))["currency"]
 
 
 class PlanForm(forms.ModelForm[Plan]):
-    """A plan and the terms of its current version. What is changed becomes the next version."""
+    """A new plan begins with a draft in one currency."""
 
-    currency = TERMS["currency"]
-    interval = TERMS["interval"]
-    interval_count = TERMS["interval_count"]
-    grace_hours = TERMS["grace_hours"]
-    payment_days = TERMS["payment_days"]
-    prices = PricesField(
-        widget=forms.Textarea(attrs={"rows": 18, "spellcheck": "false", "class": "font-mono"}),
-        help_text="A JSON list of price documents. Write amounts as text or as numbers.",
-    )
+    currency = CURRENCY
 
     class Meta:
         model = Plan
@@ -79,26 +40,55 @@ class PlanForm(forms.ModelForm[Plan]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        version = self.instance.current_version() if self.instance.pk else None
-        if version is None:
-            self.initial.setdefault("prices", json.loads(EXAMPLE_PRICES))
-        else:
-            terms = {name: getattr(version, name) for name in versions.VERSION_FIELDS}
-            self.initial.update(terms)
-            self.initial["prices"] = [price.document for price in version.prices.all()]
-        for name in self.declared_fields.keys() & self.fields.keys():
-            style(self.fields[name])
+        style(self.fields["currency"])
+        if self.instance.pk:
+            # It is said by versions from then on.
+            del self.fields["currency"]
+
+
+class NewVersionForm(StyledForm):
+    """What the next version is for."""
+
+    currency = forms.CharField(
+        max_length=3,
+        required=False,
+        help_text="Empty for that of the newest version. In a new currency it begins empty.",
+    )
+    customer = forms.CharField(
+        max_length=100,
+        required=False,
+        help_text="The key of the only customer who may have it. Empty for everybody.",
+    )
+
+    def clean_currency(self) -> str | None:
+        return self.cleaned_data["currency"].upper() or None
+
+    def clean_customer(self) -> Customer | None:
+        key = self.cleaned_data["customer"]
+        if not key:
+            return None
+        customer = Customer.objects.filter(key=key).first()
+        if customer is None:
+            raise forms.ValidationError("There is no customer with this key.")
+        return customer
 
 
 class VersionInline(ReadOnlyInline[PlanVersion, Plan]):
     model = PlanVersion
     ordering = ("-number",)
-    fields = ("page", "currency", "billed_every", "prices_in_words", "published_at")
+    fields = ("page", "state", "currency", "billed_every", "prices_in_words", "published_at")
     tab = False
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[PlanVersion]:
-        return super().get_queryset(request).select_related("plan").prefetch_related("prices")
+        versions = super().get_queryset(request).select_related("plan", "customer")
+        return versions.prefetch_related("prices")
+
+    @display(description="For")
+    def state(self, version: PlanVersion) -> str:
+        if version.is_draft:
+            return badge("draft", "warning")
+        return "everybody" if version.customer is None else str(version.customer)
 
     @display(description="Billed every")
     def billed_every(self, version: PlanVersion) -> str:
@@ -111,33 +101,17 @@ class VersionInline(ReadOnlyInline[PlanVersion, Plan]):
 
 @register(Plan)
 class PlanAdmin(ServiceAdmin[Plan]):
-    """Saving a plan publishes its next version; subscriptions stay on the version they have."""
+    """What a plan costs is said by its versions; subscriptions stay on the version they have."""
 
     form = PlanForm
     list_display = ("name", "key", "current", "prices_in_words", "subscribed")
     search_fields = ("key", "name")
     inlines = (VersionInline,)
-    fieldsets = (
-        (None, {"fields": ("key", "name")}),
-        (
-            "Terms",
-            {
-                "description": "What is changed here is published as the next version. "
-                "Subscriptions stay on the version they have; new ones get the next.",
-                "fields": (
-                    "currency",
-                    ("interval", "interval_count"),
-                    "grace_hours",
-                    "payment_days",
-                    "prices",
-                ),
-            },
-        ),
-    )
+    actions_detail = ("new_version",)
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Plan]:
-        published = PlanVersion.objects.exclude(published_at=None).order_by("-number")
+        published = PlanVersion.objects.published().public().order_by("-number")
         versions = Prefetch("versions", published.prefetch_related("prices"), "published")
         now = timezone.now()
         running = Q(versions__subscriptions__end_at=None) | Q(
@@ -148,17 +122,41 @@ class PlanAdmin(ServiceAdmin[Plan]):
         return super().get_queryset(request).annotate(subscribed=count).prefetch_related(versions)
 
     @override
+    def get_fields(self, request: HttpRequest, obj: Plan | None = None) -> tuple[str, ...]:
+        return ("key", "name", "currency") if obj is None else ("key", "name")
+
+    @override
     def get_readonly_fields(self, request: HttpRequest, obj: Plan | None = None) -> tuple[str, ...]:
         return () if obj is None else ("key",)
 
     @override
     def create_row(self, request: HttpRequest, values: dict[str, Any]) -> Plan:
-        return catalog.create_plan(at=timezone.now(), **values).plan
+        return catalog.draft_plan(**values).plan
+
+    @override
+    def response_add(
+        self, request: HttpRequest, obj: Plan, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Go on to the draft: a plan is nothing without prices."""
+        super().response_add(request, obj, post_url_continue)
+        return HttpResponseRedirect(change_url(obj.versions.get()))
 
     @override
     def change_row(self, request: HttpRequest, row: Plan, values: dict[str, Any]) -> None:
-        if values:
-            catalog.publish_new_version(plan=row, at=timezone.now(), **values)
+        if "name" in values:
+            catalog.rename_plan(plan=row, name=values["name"])
+
+    @detail_action(
+        "New version",
+        "A draft is begun as a copy of what is sold now. It changes nothing until it is published, "
+        "and then new subscriptions alone.",
+        icon="edit_note",
+        tone="primary",
+        form=NewVersionForm,
+    )
+    def new_version(self, request: HttpRequest, plan: Plan, values: dict[str, Any]) -> Done:
+        draft = catalog.begin_draft(plan=plan, **values)
+        return Done(f"{draft} is a draft.", change_url(draft))
 
     @display(description="Current version")
     def current(self, plan: Plan) -> str:
@@ -180,40 +178,3 @@ class PlanAdmin(ServiceAdmin[Plan]):
 def newest(plan: Plan) -> PlanVersion | None:
     """Return the current version of a plan of the list, whose versions were read with it."""
     return next(iter(plan.published), None)  # type: ignore[attr-defined]
-
-
-@register(PlanVersion)
-class PlanVersionAdmin(ReadOnlyAdmin[PlanVersion]):
-    list_display = ("__str__", "currency", "billed_every", "grace_hours", "published_at")
-    list_filter = ("currency", "interval")
-    list_select_related = ("plan",)
-    search_fields = ("plan__key", "plan__name")
-    fields = (
-        "plan_link",
-        "number",
-        "currency",
-        "billed_every",
-        "grace_hours",
-        "payment_days",
-        "published_at",
-        "prices_in_words",
-        "documents",
-    )
-    readonly_fields = ("plan_link", "billed_every", "prices_in_words", "documents")
-
-    @display(description="Plan")
-    def plan_link(self, version: PlanVersion) -> str:
-        return link_to(version.plan)
-
-    @display(description="Billed every")
-    def billed_every(self, version: PlanVersion) -> str:
-        return words.interval(version)
-
-    @display(description="Prices")
-    def prices_in_words(self, version: PlanVersion) -> str:
-        return words.price_list(version)
-
-    @display(description="Price documents")
-    def documents(self, version: PlanVersion) -> str:
-        prices = [price.document for price in version.prices.all()]
-        return format_html("<pre>{}</pre>", json.dumps(prices, indent=2, ensure_ascii=False))

@@ -18,6 +18,7 @@ from billing.services.versions import (
 )
 from config.errors import DomainError, InvalidInputError
 from config.validation import validate
+from customers.models import Customer
 
 
 @transaction.atomic
@@ -95,16 +96,30 @@ def change_draft(*, version: PlanVersion, **changes: Any) -> PlanVersion:
 
 
 @transaction.atomic
-def publish_draft(*, version: PlanVersion, at: datetime) -> PlanVersion:
-    """Publish a draft as it is: new subscriptions get it from now on.
+def publish_draft(*, version: PlanVersion, at: datetime, **changes: Any) -> PlanVersion:
+    """Publish a draft with `changes`: new subscriptions get it from now on.
 
     Raises DomainError for a published version, InvalidInputError naming what is missing or wrong.
     """
-    plan = lock_plan(version.plan, {})
-    draft = locked_draft(plan, version)
-    # The draft may be older than the rules, or than the newest version of a meter.
-    write_version(draft, documents_of(draft), terms_of(draft))
-    return freeze_version(draft, at)
+    # The draft is written again: it may be older than the rules, or than a version of its meters.
+    return freeze_version(change_draft(version=version, **changes), at)
+
+
+@transaction.atomic
+def begin_draft(
+    *, plan: Plan, currency: str | None = None, customer: Customer | None = None
+) -> PlanVersion:
+    """Begin the plan's next version as a copy of what is sold now.
+
+    In a currency that the plan is not sold in yet it begins without prices and amounts. Raises as
+    `draft_version` does.
+    """
+    named = {"currency": currency, "customer": customer}
+    changes: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    current = version_to_follow(plan, changes)
+    if changes.setdefault("currency", current.currency) != current.currency:
+        changes |= {"prices": [], **dict.fromkeys(AMOUNT_FIELDS)}
+    return draft_version(plan=plan, **changes)
 
 
 @transaction.atomic

@@ -43,7 +43,15 @@ class Dialog:
         return self.is_allowed(admin, request) and self.offered(row)
 
 
-type DetailHandler[A, R] = Callable[[A, HttpRequest, R, dict[str, Any]], str]
+@dataclass(frozen=True)
+class Done:
+    """What an action did, in a sentence, and the page to go on with if it is another one."""
+
+    sentence: str
+    address: str
+
+
+type DetailHandler[A, R] = Callable[[A, HttpRequest, R, dict[str, Any]], str | Done]
 type ListHandler[A] = Callable[[A, HttpRequest, dict[str, Any]], str]
 
 
@@ -59,7 +67,7 @@ def detail_action[A, R](
     """Make a button on a row's page that opens a dialog and then acts.
 
     The handler gets the row and the dialog's cleaned values, calls one service and returns the
-    sentence that tells what happened. `offered` says for which rows the button is shown; whether
+    sentence that tells what happened, or `Done` to go on to another page. `offered` says for which rows the button is shown; whether
     the deed is allowed is the service's to say.
     """
     dialog = Dialog(title, explanation, form, offered)
@@ -123,7 +131,7 @@ def act(
     row: Model | None,
     back: str,
     dialog: Dialog,
-    handle: Callable[[dict[str, Any]], str],
+    handle: Callable[[dict[str, Any]], str | Done],
 ) -> HttpResponseBase:
     """Show an action's dialog, or do it and return to the page it was asked from."""
     if not dialog.is_allowed(admin, request):
@@ -138,10 +146,11 @@ def act(
                 return go_to(request, back)
             add_refusal(form, refusal)
         else:
-            if row is not None:
-                admin.log_change(request, row, f"{dialog.title}: {done}")
-            messages.success(request, done)
-            return go_to(request, back)
+            outcome = done if isinstance(done, Done) else Done(done, back)
+            if row is not None and row.pk is not None:
+                admin.log_change(request, row, f"{dialog.title}: {outcome.sentence}")
+            messages.success(request, outcome.sentence)
+            return go_to(request, outcome.address)
     title = dialog.title if row is None else f"{dialog.title}: {row}"
     context = {
         "form": form,

@@ -1,6 +1,5 @@
 """What staff make and change: services decide, forms tell what they said."""
 
-import json
 from typing import Any
 
 import pytest
@@ -10,11 +9,11 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from billing.models import Invoice, InvoiceLine, Payment, Plan, Subscription
+from billing.models import Invoice, InvoiceLine, Payment, Subscription
 from customers.models import ApiKey, Customer, User
 from customers.services import authenticate_api_key
 from metering.models import Meter, RefusedEvent
-from tests.factories import NOW, PASSWORD, make_meter, make_plan
+from tests.factories import NOW, PASSWORD, make_plan
 
 CUSTOMER = {
     "key": "acme",
@@ -30,17 +29,6 @@ NO_ROWS = {
     for table in ("memberships", "subscriptions", "invoices", "api_keys", "versions")
     for count in ("TOTAL", "INITIAL")
 }
-TERMS = {
-    "currency": "USD",
-    "interval": "month",
-    "interval_count": "1",
-    "grace_hours": "24",
-    "payment_days": "14",
-}
-PRICES: list[dict[str, Any]] = [
-    {"key": "base", "name": "Base fee", "model": "flat", "amount": "49"},
-    {"key": "calls", "meter": "calls", "model": "per_unit", "unit_amount": 0.002},
-]
 
 
 def page(model: str, name: str, *args: Any) -> str:
@@ -115,58 +103,6 @@ def test_a_customers_key_does_not_get_the_operators_scope(desk: Client, acme: Cu
         "scopes": ["Only an operator key, one without a customer, may have the scope admin."]
     }
     assert not ApiKey.objects.exists()
-
-
-def make_a_plan(desk: Client, prices: Any = PRICES, **terms: str) -> Any:
-    form = {"key": "pro", "name": "Pro", **TERMS, "prices": json.dumps(prices)} | terms
-    return desk.post(page("billing_plan", "add"), form)
-
-
-def test_a_plan_is_written_as_price_documents(desk: Client, db: None) -> None:
-    make_meter("calls")
-
-    make_a_plan(desk)
-
-    version = Plan.objects.get(key="pro").current_version()
-    assert version is not None
-    documents = [price.document for price in version.prices.all()]
-    assert documents[0]["amount"] == "49"
-    assert documents[1]["unit_amount"] == "0.002"
-
-
-@pytest.mark.parametrize(
-    ("prices", "start"),
-    [
-        ([PRICES[1]], "prices.0.meter: "),
-        ([{"key": "x", "model": "flat"}], "prices.0.amount: "),
-    ],
-)
-def test_a_wrong_price_names_its_field(desk: Client, db: None, prices: Any, start: str) -> None:
-    response = make_a_plan(desk, prices)
-
-    assert errors(response)["prices"][0].startswith(start)
-    assert not Plan.objects.exists()
-
-
-def test_prices_that_are_no_json_are_told(desk: Client, db: None) -> None:
-    response = make_a_plan(desk, prices="[", key="pro")
-
-    assert "prices" in errors(response)
-
-
-def test_changing_a_plan_publishes_its_next_version(desk: Client, db: None) -> None:
-    make_meter("calls")
-    make_a_plan(desk)
-    plan = Plan.objects.get()
-    url = page("billing_plan", "change", plan.pk)
-    shown = desk.get(url).context["adminform"].form["prices"].value()
-    form = {"name": "Pro", **TERMS, **NO_ROWS}
-
-    desk.post(url, form | {"prices": shown})
-    desk.post(url, form | {"prices": shown.replace('"49"', '"59"')})
-
-    amounts = [v.prices.get(key="base").document["amount"] for v in plan.versions.all()]
-    assert amounts == ["59", "49"]
 
 
 def test_the_plan_page_shows_every_version_in_words(desk: Client, db: None) -> None:

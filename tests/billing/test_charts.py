@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.charts import HEIGHT, Column, axis_top, bar_chart, share, tally
+from billing.charts import HEIGHT, Column, axis_top, bar_chart, line_chart, share, tally
 
 amounts = st.decimals(min_value=0, max_value=10**15, places=4)
 
@@ -90,3 +90,11 @@ def test_a_tally_strikes_every_fifth_through_the_four_before() -> None:
     assert [mark.is_done for mark in drawn.marks] == [True] * 7 + [False] * 5
     assert [n for n, mark in enumerate(drawn.marks, 1) if mark.x1 != mark.x2] == [5, 10]
     assert max(mark.x2 for mark in drawn.marks) <= drawn.width
+
+
+def test_lines_share_one_axis_and_go_from_left_to_right() -> None:
+    chart = line_chart([[Decimal(0), Decimal(50)], [Decimal(100), Decimal(25)]], ["0", "10"])
+
+    assert chart.lines == ("0,100.00 10,50.00", "0,0.00 10,75.00")
+    assert (list(map(int, chart.ticks)), chart.x_labels) == ([100, 50, 0], ("0", "10"))
+    assert chart.width == 10

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
-from typing import Any, ClassVar, Self, override
+from typing import Any, ClassVar, Self, get_type_hints, override
 
 from billing.rating.arithmetic import grouped, quotient
 from billing.rating.documents import Fields, Reader, as_document, choice_of, field_names
@@ -66,6 +66,12 @@ class PriceModel[Used](ABC):
     def names(cls) -> tuple[str, ...]:
         """Return the names of the model's own fields."""
         return field_names(cls)
+
+    @classmethod
+    def types(cls) -> dict[str, Any]:
+        """Return the types of the model's own fields: forms are made from them."""
+        hints = get_type_hints(cls)
+        return {name: hints[name] for name in cls.names()}
 
     def as_document(self) -> dict[str, object]:
         """Return the model's own fields; `parse` reads them back."""

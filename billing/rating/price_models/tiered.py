@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, Self, override
+from typing import Any, ClassVar, Self, override
 
 from billing.rating.arithmetic import grouped
 from billing.rating.documents import Fields, described, field_names
@@ -122,6 +122,11 @@ class TieredModel(QuantityModel):
     tier_class: ClassVar[type[Tier]] = UnitTier
 
     tiers: tuple[Tier, ...]
+
+    @override
+    @classmethod
+    def types(cls) -> dict[str, Any]:
+        return {"tiers": tuple[cls.tier_class, ...]}  # type: ignore[name-defined]
 
     @override
     @classmethod
