@@ -1,12 +1,13 @@
 # Everything a developer runs, from a fresh clone on. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test check bench lock install reinstall environment
+.PHONY: help demo demo-reset test check bench mutants lock install reinstall environment
 
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
 MANAGE := $(PYTHON) manage.py
+MUTANTS := .data/mutants
 REQUIREMENTS := requirements/dev.txt
 INSTALLED := $(VENV)/installed.txt
 COMPILE := pip compile pyproject.toml --quiet --universal --python-version 3.12 \
@@ -43,6 +44,14 @@ check: install ## format, lint, import contracts, types, migrations, deployment
 
 bench: install ## run the benchmarks: one JSON object of ratios a line
 	$(PYTHON) -m benchmarks $(ARGS)
+
+# mutmut passes over what has a decorator, so the copy that it works on has none that change nothing.
+mutants: install ## change billing/rating in every small way and see a test fail; takes an hour or two
+	rm -rf $(MUTANTS)
+	mkdir -p $(MUTANTS)
+	cp -R billing docs tests pyproject.toml $(MUTANTS)
+	find $(MUTANTS)/billing/rating -name '*.py' -exec sed -i.bak -E '/^ *@(override|cache)$$/d' {} +
+	cd $(MUTANTS) && $(CURDIR)/$(BIN)/mutmut run --max-children 1 $(ARGS) && $(CURDIR)/$(BIN)/mutmut results
 
 lock: install ## write requirements/*.txt from pyproject.toml; ARGS=--upgrade takes newer versions
 	test -x $(VENV)/uv/bin/uv || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv; }

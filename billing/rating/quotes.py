@@ -100,13 +100,21 @@ def _parse_prices(fields: Fields) -> tuple[Price, ...]:
 
 
 def _parse_usage(fields: Fields, prices: Collection[Price]) -> dict[str, PeriodUsage]:
+    """Return usage by price key. A meter's usage goes to all of its prices that have no own."""
     documents = fields.object("usage", "the usage of each price")
-    models = {price.key: price.model for price in prices}
+    given = documents.document
+    keys = {price.key for price in prices}
+    known = keys | {price.meter for price in prices if price.meter is not None}
+    for name in given:
+        _check_known(name, known, documents.at(str(name)))
     usage = {}
-    for key in documents.document:
-        model = models[_check_known(key, models, documents.at(str(key)))]
-        entry = documents.object(key, "the usage of a price")
-        usage[key] = parse_usage(entry, model.usage_kind, model.key)
+    for price in prices:
+        name = price.key
+        if name not in given and price.meter is not None and price.meter not in keys:
+            name = price.meter
+        if name in given:
+            entry = documents.object(name, "the usage of a price")
+            usage[price.key] = parse_usage(entry, price.model.usage_kind, price.model.key)
     return usage
 
 

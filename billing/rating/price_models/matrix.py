@@ -115,6 +115,7 @@ class Matrix(PriceModel[GroupedQuantities]):
 
 def parse_tariff(fields: Fields, name: str) -> Tariff:
     """Read the price of a cell: a model, per_unit when it is left out, that reads a quantity."""
+    fields.required(name, "an object")
     document = fields.object(name, "the price of a cell")
     models = {key for key, model in PRICE_MODELS.items() if model.usage_kind is UsageKind.QUANTITY}
     model = PRICE_MODELS[

@@ -9,12 +9,19 @@ from billing.rating.documents import listed
 from billing.rating.errors import PriceError
 from billing.rating.price_models import PRICE_MODELS
 from billing.rating.prices import parse_price, parse_prices
+from billing.rating.usage import UsageKind
 
 CALLS = {"key": "calls", "model": "per_unit", "unit_amount": "0.01"}
 FEE = {"key": "base", "model": "flat", "amount": "49"}
 NUMBERED: dict[Any, Any] = {**CALLS, 7: "1"}
 PACKS = {"key": "packs", "model": "package", "size": "100", "amount": "5"}
 
+SHARE = {"key": "share", "model": "percentage", "rate": "1"}
+ONE = {"unit_amount": "1"}
+EU = {"region": "eu"}
+CELL_MODELS = listed(
+    [key for key, model in PRICE_MODELS.items() if model.usage_kind is UsageKind.QUANTITY]
+)
 MODELS = listed(PRICE_MODELS)
 NUMBER = 'Write a decimal number as a string, such as "0.01", not '
 KEY_RULE = (
@@ -25,6 +32,11 @@ KEY_RULE = (
 
 def tiered(*tiers: Any) -> dict[str, Any]:
     return {"key": "calls", "model": "graduated", "tiers": list(tiers)}
+
+
+def matrix(*cells: Any, **fields: Any) -> dict[str, Any]:
+    dimensions = ["region", "size"]
+    return {"key": "a", "model": "matrix", "dimensions": dimensions, "cells": list(cells), **fields}
 
 
 def refusal(document: object, path: str = "") -> tuple[str, str]:
@@ -155,6 +167,78 @@ def refusal(document: object, path: str = "") -> tuple[str, str]:
             {**FEE, "unit_conversion": {"divide_by": "2"}},
             "unit_conversion",
             "A flat price counts no units: leave unit_conversion out.",
+        ),
+        ({**SHARE, "rate": None}, "rate", '"rate" is missing. Write a decimal number '),
+        ({**SHARE, "rate": "-1"}, "rate", 'Write zero or more, not "-1".'),
+        ({**SHARE, "fixed_amount": "x"}, "fixed_amount", f'{NUMBER}"x".'),
+        ({**SHARE, "free_events": "1.5"}, "free_events", 'Write a whole number, not "1.5".'),
+        ({**SHARE, "free_events": -1}, "free_events", "Write zero or more, not the number -1."),
+        (
+            {**SHARE, "minimum_per_event": "5", "maximum_per_event": "4"},
+            "maximum_per_event",
+            "Write an amount that is not below minimum_per_event.",
+        ),
+        (
+            {**SHARE, "free_units": "1"},
+            "free_units",
+            "A percentage price counts no units: leave free_units out.",
+        ),
+        (
+            {"key": "a", "model": "graduated_percentage", "tiers": [{"unit_amount": "1"}]},
+            "tiers.0.unit_amount",
+            'A tier has no field "unit_amount". ',
+        ),
+        ({"key": "a", "model": "dynamic", "multiplier": "-2"}, "multiplier", "Write zero or more"),
+        (matrix(dimensions=None), "dimensions", "Write a list of 1 to 5 event properties, "),
+        (matrix(dimensions=["a", "a"]), "dimensions", "Write a list of 1 to 5 event properties, "),
+        (matrix(dimensions=list("abcdef")), "dimensions", "Write a list of 1 to 5 event propert"),
+        (matrix(dimensions=[7]), "dimensions.0", "Write 1 to 200 characters of text, not "),
+        (matrix(), "cells", "Write a list of at least one cell."),
+        (matrix({"match": EU}), "cells.0.price", '"price" is missing. Write an object.'),
+        (
+            matrix({"cost": "1"}),
+            "cells.0.cost",
+            'A cell has no field "cost". Write match or price.',
+        ),
+        (
+            matrix({"match": {"color": "red"}, "price": ONE}),
+            "cells.0.match.color",
+            'What a cell matches has no field "color". Write region or size.',
+        ),
+        (
+            matrix({"match": {"region": 5}, "price": ONE}),
+            "cells.0.match.region",
+            "Write 1 to 200 characters of text, not the number 5.",
+        ),
+        (
+            matrix({"match": {"region": None}, "price": ONE}),
+            "cells.0.match",
+            "Name at least one dimension; default prices all that no cell matches.",
+        ),
+        (
+            matrix({"match": EU, "price": ONE}, {"match": {**EU, "size": "s"}, "price": ONE}),
+            "cells.1.match",
+            "Cell 0 of the list matches all of this: put this one before it, or leave it out.",
+        ),
+        (
+            matrix({"match": EU, "price": {"model": "flat", "amount": "1"}}),
+            "cells.0.price.model",
+            f'Write {CELL_MODELS}, not "flat".',
+        ),
+        (
+            matrix({"match": EU, "price": {**ONE, "minimum_amount": "1"}}),
+            "cells.0.price.minimum_amount",
+            'A per_unit price of a cell has no field "minimum_amount". ',
+        ),
+        (
+            matrix({"match": EU, "price": ONE}, default={"model": "package"}),
+            "default.size",
+            '"size" is missing. ',
+        ),
+        (
+            {**matrix({"match": EU, "price": ONE}), "free_units": "1"},
+            "free_units",
+            "A matrix price counts no units: write free_units in the price of each cell.",
         ),
         ({**tiered(), "tiers": {}}, "tiers", "Write a list, not an object."),
         (tiered(), "tiers", "Write a list of at least one tier; the last has up_to null."),

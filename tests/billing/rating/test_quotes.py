@@ -11,6 +11,14 @@ from tests.billing.rating.strategies import CURRENCIES, priced_usages
 
 CALLS = {"key": "calls", "model": "per_unit", "unit_amount": "1"}
 FEE = {"key": "base", "model": "flat", "amount": "49"}
+PERCENTAGE = {"model": "percentage", "rate": "10", "fixed_amount": "0.3"}
+MATRIX = {
+    "model": "matrix",
+    "dimensions": ["region"],
+    "cells": [{"match": {"region": "eu"}, "price": {"unit_amount": "2"}}],
+    "default": {"unit_amount": "1"},
+}
+EU = {"group": {"region": "eu"}, "quantity": "2"}
 ASKED: dict[str, Any] = {
     "currency": "USD",
     "prices": [CALLS, FEE],
@@ -72,6 +80,101 @@ def test_a_price_without_usage_is_priced_at_zero() -> None:
 def test_a_flat_fee_that_was_billed_is_not_billed_again() -> None:
     usage = {"base": {"quantity": "1", "billed_quantity": "1"}}
     assert quote({"currency": "USD", "prices": [FEE], "usage": usage})["total"] == "0.00"
+
+
+def test_usage_of_a_meter_is_that_of_all_its_prices_without_their_own() -> None:
+    prices = [{**CALLS, "key": key, "meter": "requests"} for key in ("a", "b", "c")]
+    usage = {"requests": {"quantity": "5"}, "b": {"quantity": "7"}}
+    lines: Any = quote({"currency": "USD", "prices": prices, "usage": usage})["lines"]
+    assert [line["quantity"] for line in lines] == ["5", "7", "5"]
+
+
+def test_usage_of_a_price_is_not_that_of_a_meter_with_its_name() -> None:
+    prices = [{**CALLS, "meter": "all"}, {**CALLS, "key": "other", "meter": "calls"}]
+    usage = {"calls": {"quantity": "5"}}
+    lines: Any = quote({"currency": "USD", "prices": prices, "usage": usage})["lines"]
+    assert [line["quantity"] for line in lines] == ["5", "0"]
+
+
+@pytest.mark.parametrize(
+    ("price", "usage", "quantity", "amount"),
+    [
+        ({"model": "per_unit", "unit_amount": "2"}, {"values": ["1", "2.5", -1]}, "2.5", "5.00"),
+        ({"model": "dynamic", "multiplier": "1.2"}, {"quantity": "10"}, "10", "12.00"),
+        ({"model": "dynamic"}, {"values": ["10", "5"], "billed_values": ["10"]}, "15", "5.00"),
+        ({"model": "dynamic"}, {"values": []}, "0", "0.00"),
+        (PERCENTAGE, {"values": ["10", "30"], "billed_values": ["10"]}, "40", "3.30"),
+        (PERCENTAGE, {"values": ["10"], "billed_values": []}, "10", "1.30"),
+        (PERCENTAGE, {"values": ["-10"]}, "-10", "0.00"),
+        (MATRIX, {"quantities": [{"group": {"region": "eu"}, "quantity": "3"}]}, "3", "6.00"),
+        (MATRIX, {"quantities": [{"group": {"region": None}, "quantity": "3"}]}, "3", "3.00"),
+        (MATRIX, {"quantities": [{"group": {}, "quantity": "3"}, EU]}, "5", "7.00"),
+        (MATRIX, {"quantities": [EU], "billed_quantities": [EU]}, "2", "0.00"),
+    ],
+)
+def test_usage_comes_in_the_form_that_the_model_reads(
+    price: dict[str, Any], usage: dict[str, Any], quantity: str, amount: str
+) -> None:
+    asked = {"currency": "USD", "prices": [{"key": "a", **price}], "usage": {"a": usage}}
+    lines: Any = quote(asked)["lines"]
+    assert (lines[0]["quantity"], lines[0]["amount"]) == (quantity, amount)
+
+
+@pytest.mark.parametrize(
+    ("price", "usage", "field", "message"),
+    [
+        (PERCENTAGE, {"quantity": "1"}, "quantity", "The usage of a percentage price has no field"),
+        (
+            PERCENTAGE,
+            {},
+            "values",
+            '"values" is missing. Write a list with the value of each event.',
+        ),
+        (PERCENTAGE, {"billed_values": ["1"]}, "values", '"values" is missing.'),
+        (PERCENTAGE, {"values": "1"}, "values", 'Write a list, not "1".'),
+        (PERCENTAGE, {"values": ["1", None]}, "values.1", "Write a decimal number as a string"),
+        (MATRIX, {"values": ["1"]}, "values", "The usage of a matrix price has no field"),
+        (MATRIX, {}, "quantities", '"quantities" is missing. Write a list of objects'),
+        (MATRIX, {"quantities": ["1"]}, "quantities.0", "Write a quantity of a group as an object"),
+        (
+            MATRIX,
+            {"quantities": [{"group": {"region": 5}, "quantity": "1"}]},
+            "quantities.0.group.region",
+            "Write the property's text, or null, not the number 5.",
+        ),
+        (
+            MATRIX,
+            {"quantities": [{"group": {}}]},
+            "quantities.0.quantity",
+            '"quantity" is missing.',
+        ),
+        (
+            MATRIX,
+            {"quantities": [{"value": "1"}]},
+            "quantities.0.value",
+            'A quantity of a group has no field "value".',
+        ),
+        (
+            CALLS,
+            {"quantity": "1", "values": ["1"]},
+            "values",
+            "Beside quantity write billed_quantity",
+        ),
+        (
+            CALLS,
+            {"values": ["1"], "billed_quantity": "1"},
+            "billed_quantity",
+            "Beside values write billed_values alone.",
+        ),
+    ],
+)
+def test_usage_in_another_form_is_refused(
+    price: dict[str, Any], usage: dict[str, Any], field: str, message: str
+) -> None:
+    with pytest.raises(PriceError) as error:
+        quote({"currency": "USD", "prices": [{**price, "key": "a"}], "usage": {"a": usage}})
+    assert error.value.field == f"usage.a.{field}"
+    assert error.value.message.startswith(message)
 
 
 def test_a_quote_leaves_its_document_alone() -> None:
