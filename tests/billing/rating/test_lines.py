@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from billing.rating.arithmetic import exact_arithmetic
@@ -120,6 +120,7 @@ def test_an_event_more_never_costs_less(
     assert less.amount <= more.amount
 
 
+@settings(max_examples=40)
 @given(priced_usages(matrices(*MONOTONE).map(as_price)), QUANTITIES)
 def test_more_usage_of_a_combination_never_costs_less(priced: Priced, more: str) -> None:
     document, (usage,) = priced
@@ -166,6 +167,7 @@ def test_order_makes_no_difference_where_the_model_says_so(
     assert line_for(anyhow, {"values": values}) == line_for(anyhow, {"values": sorted(values)})
 
 
+@settings(max_examples=40)
 @given(price_documents("matrix"), st.data())
 def test_the_order_and_the_parts_of_combinations_make_no_difference(
     document: dict[str, Any], data: st.DataObject
