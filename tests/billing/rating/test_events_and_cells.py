@@ -127,9 +127,16 @@ def test_matrix_by_example(usage: str, amount: str) -> None:
 
 def test_usage_that_no_cell_prices_is_shown_or_has_the_default() -> None:
     usage = "eu large 1, us large 7, mars - 2"
-    unpriced, priced = matrix(usage, LARGE), matrix(usage, LARGE, default={"unit_amount": "2"})
+    unpriced = matrix(usage, LARGE, SMALL)
+    priced = matrix(usage, LARGE, SMALL, default={"unit_amount": "2"})
     assert [unpriced.quantity, unpriced.amount, priced.amount] == [10, 5, 23]
-    assert steps_of(unpriced)[1:] == ["All others: not priced 9 = 0"]
+    assert unpriced.steps[1].as_document() == {
+        "kind": "unpriced",
+        "description": "All others: not priced",
+        "quantity": "9",
+        "unit_amount": "0",
+        "amount": "0",
+    }
     assert steps_of(priced) == [
         "region eu, size large: all units 1 = 5",
         "All others: all units 9 = 18",

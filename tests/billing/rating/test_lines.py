@@ -226,6 +226,7 @@ def test_units_are_converted_before_free_units_are_taken_off() -> None:
         ("units", "1", "10"),
     ]
     assert steps[0]["description"] == "1,400 in units of 1,000, rounded up"
+    assert (steps[1]["description"], steps[1]["unit_amount"]) == ("Free units", "0")
 
 
 @pytest.mark.parametrize(
