@@ -11,12 +11,13 @@ from django.test.utils import setup_databases, teardown_databases
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from benchmarks import capture, ingest, quotes, usage  # noqa: E402  # models need the settings
+from benchmarks import capture, freshness, ingest, quotes, usage  # noqa: E402  # models need the settings
 from benchmarks.harness import Result  # noqa: E402
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Result]]] = {
     "ingest": ingest.run,
     "usage": usage.run,
+    "freshness": freshness.run,
     "capture": capture.run,
     "quotes": quotes.run,
 }

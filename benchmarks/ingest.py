@@ -7,25 +7,20 @@ larger worker of the web server holds after all that, beside what it held before
 
 import http.client
 import json
-import os
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import override
 
 import psutil
-from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from msgspec import json as msgspec_json
 
 from benchmarks.harness import Result, compare
-from config.management.commands import serve
+from benchmarks.servers import LOOPBACK, web_server
 from customers.models import Customer
 from customers.principals import Principal
 from customers.services import create_api_key, create_customer
@@ -35,13 +30,10 @@ from metering.services.partitions import make_partitions_ahead
 from metering.services.screening import StorableEvent, screen_events
 from metering.services.storing import copy_events, copy_keys
 
-LOOPBACK = "127.0.0.1"
 CONNECTIONS = 4
 BATCHES = 60
 EVENTS_PER_BATCH = 1000
-START_SECONDS = 30
 # What `manage.py serve` starts.
-WEB_WORKERS = 2
 
 _runs = count()
 
@@ -167,39 +159,3 @@ class Copying:
                 copy_keys(events)
                 copy_events(events, number)
         return len(batches) * self.size
-
-
-@contextmanager
-def web_server() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Run the web server as `serve` does, on the benchmark's database; yield it and its port."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-    database = connection.settings_dict
-    address = f"postgresql://{database['USER']}@/{database['NAME']}?host={database['HOST']}"
-    if database["PASSWORD"]:
-        address = address.replace("@", f":{database['PASSWORD']}@", 1)
-    if database["PORT"]:
-        address += f"&port={database['PORT']}"
-    command = serve.web_server(LOOPBACK, port, WEB_WORKERS)
-    environment = os.environ | {"DATABASE_URL": address}
-    output = subprocess.DEVNULL
-    server = subprocess.Popen(  # noqa: S603  # Its arguments are our own.
-        command, env=environment, cwd=settings.BASE_DIR, stdout=output, stderr=output
-    )
-    try:
-        wait_for(port)
-        yield server, port
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def wait_for(port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex((LOOPBACK, port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError("The web server did not start.")
