@@ -35,6 +35,8 @@ RECURRING = (
         task="billing.tasks.retry_stripe",
         frequency={"schedule_type": Schedule.MINUTES, "minutes": 5},
     ),
+    Recurring(name="Forget answers to repeated requests", task="customers.tasks.forget_answers"),
+    Recurring(name="Forget old refused events", task="metering.tasks.forget_refused"),
     Recurring(name="Nightly billing run", task="billing.tasks.nightly", first_at=time(2)),
 )
 

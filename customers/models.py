@@ -261,3 +261,25 @@ class ApiKey(models.Model):
             api_key_id=self.pk,
             event_types=frozenset(self.event_types) or None,
         )
+
+
+class RememberedAnswer(models.Model):
+    """What a POST with an Idempotency-Key was answered, to be given again to its repetition."""
+
+    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=255)
+    request_digest = models.BinaryField(max_length=32)
+    status = models.PositiveSmallIntegerField()
+    body = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["api_key", "name"], name="customers_answer_once_per_key"
+            )
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return self.name

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from config.errors import DomainError, InvalidInputError
 from config.validation import validate
-from customers.models import ApiKey, Customer, Membership, User
+from customers.models import ApiKey, Customer, Membership, RememberedAnswer, User
 from customers.principals import Scope
 
 KEY_MARK = "tp"
@@ -22,6 +22,8 @@ SECRET_BYTES = 32
 CUSTOMER_SCOPES = (Scope.EVENTS_WRITE, Scope.USAGE_READ, Scope.BILLING_READ)
 # Writing "last used" at every request would turn each read of the API into a write.
 LAST_USED_RESOLUTION = timedelta(minutes=1)
+REMEMBERED_FOR = timedelta(days=1)
+TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, %s))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +164,36 @@ def note_use(api_key: ApiKey, at: datetime) -> None:
         return
     stale = Q(last_used_at=None) | Q(last_used_at__lt=at - LAST_USED_RESOLUTION)
     ApiKey.objects.filter(stale, pk=api_key.pk).update(last_used_at=at)
+
+
+def take_answer_lock(*, api_key: ApiKey, name: str) -> bool:
+    """Let one transaction at a time work under this name; False while another does."""
+    with connection.cursor() as cursor:
+        cursor.execute(TRY_LOCK, [f"customers.answers {name}", api_key.pk])
+        return bool(cursor.fetchone()[0])
+
+
+def find_answer(*, api_key: ApiKey, name: str, at: datetime) -> RememberedAnswer | None:
+    fresh = RememberedAnswer.objects.filter(created_at__gt=at - REMEMBERED_FOR)
+    return fresh.filter(api_key=api_key, name=name).first()
+
+
+def remember_answer(
+    *, api_key: ApiKey, name: str, request_digest: bytes, status: int, body: str, at: datetime
+) -> None:
+    RememberedAnswer.objects.update_or_create(
+        api_key=api_key,
+        name=name,
+        defaults={
+            "request_digest": request_digest,
+            "status": status,
+            "body": body,
+            "created_at": at,
+        },
+    )
+
+
+def forget_answers(*, at: datetime) -> int:
+    """Delete the answers that are too old to be given again; return how many."""
+    deleted, _ = RememberedAnswer.objects.filter(created_at__lte=at - REMEMBERED_FOR).delete()
+    return deleted

@@ -3,7 +3,7 @@
 from django.utils import timezone
 
 from metering.models import Meter
-from metering.services import folding, partitions
+from metering.services import folding, partitions, refused
 
 
 def aggregate() -> None:
@@ -16,3 +16,7 @@ def fill_meter(meter_id: int) -> None:
 
 def make_partitions() -> None:
     partitions.make_partitions_ahead(at=timezone.now())
+
+
+def forget_refused() -> None:
+    refused.forget_refused(at=timezone.now())

@@ -4,6 +4,8 @@ from typing import Any, override
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
+from customers.api.idempotency import EXEMPT, HEADER, LONGEST_KEY
+
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "customers.api.authentication.ApiKeyAuthentication"
@@ -16,3 +18,17 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
             "scheme": "bearer",
             "description": "An API key of a customer or of the operator.",
         }
+
+
+def add_idempotency_key(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Say of each POST that it takes an Idempotency-Key; events have ids of their own."""
+    parameter = {
+        "in": "header",
+        "name": HEADER,
+        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+        "description": "Sent again under the same key, the request is done once.",
+    }
+    for path, operations in result["paths"].items():
+        if "post" in operations and path not in EXEMPT:
+            operations["post"].setdefault("parameters", []).append(parameter)
+    return result

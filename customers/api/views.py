@@ -75,8 +75,11 @@ class ApiKeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, CustomerOw
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         issued = services.create_api_key(at=timezone.now(), **serializer.validated_data)
-        body = self.get_serializer(issued.api_key).data | {"secret": issued.secret}
-        return Response(body, status=status.HTTP_201_CREATED)
+        shown = self.get_serializer(issued.api_key).data
+        response = Response(shown | {"secret": issued.secret}, status=status.HTTP_201_CREATED)
+        # A repeated request learns that the key exists, not its secret: that is kept nowhere.
+        response.remembered = shown | {"secret": None}  # type: ignore[attr-defined]
+        return response
 
     def destroy(self, request: Request, pk: str) -> Response:
         services.revoke_api_key(api_key=self.get_object(), at=timezone.now())

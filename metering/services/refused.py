@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
@@ -13,6 +14,7 @@ from metering.services.screening import Refusal
 
 # Every conflicting event fits: its properties are shorter by far.
 LONGEST_PAYLOAD = 100_000
+KEPT_FOR = timedelta(days=90)
 BEYOND_KEEPING = "(nested too deeply to be kept)"
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -59,3 +61,9 @@ def payload_of(item: Item) -> str:
 
 def plain(document: object) -> object:
     return msgspec.structs.asdict(document) if isinstance(document, EventDocument) else document
+
+
+def forget_refused(*, at: datetime) -> int:
+    """Delete refused events that were kept for 90 days; return how many."""
+    deleted, _ = RefusedEvent.objects.filter(received_at__lt=at - KEPT_FOR).delete()
+    return deleted
