@@ -11,6 +11,7 @@ PENDING_BATCH = "metering_pendingbatch"
 PENDING_CORRECTION = "metering_pendingcorrection"
 CHANGED_DAY = "metering_changedday"
 USAGE_BUCKET = "metering_usagebucket"
+USAGE_LAYOUT = "metering_usagelayout"
 USAGE_MEMBER = "metering_usagemember"
 
 EVENT_TABLES = (
@@ -20,5 +21,6 @@ EVENT_TABLES = (
     PENDING_CORRECTION,
     CHANGED_DAY,
     USAGE_BUCKET,
+    USAGE_LAYOUT,
     USAGE_MEMBER,
 )

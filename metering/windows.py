@@ -2,16 +2,29 @@
 
 Days, weeks and months begin at local midnight, however long they last. Minutes and hours are
 counted from the midnight of their day, so that a day of 23 or 25 hours has that many of them.
+Buckets of the roll-ups are cut the same way.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-STEPS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
+STEPS = {
+    "minute": timedelta(minutes=1),
+    "5minute": timedelta(minutes=5),
+    "hour": timedelta(hours=1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A half-open stretch of time."""
+
+    start: datetime
+    end: datetime
 
 
 def next_day(day: date) -> date:
@@ -97,41 +110,59 @@ def window_cuts(start: datetime, end: datetime, window: str, zone: ZoneInfo) -> 
     return hour_cuts(start, end, zone)
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A half-open stretch of time."""
-
-    start: datetime
-    end: datetime
-
-
-def floor_to(at: datetime, step: timedelta) -> datetime:
-    return at - (at - EPOCH) % step
-
-
-def ceil_to(at: datetime, step: timedelta) -> datetime:
-    return at + (EPOCH - at) % step
+def count_windows(start: datetime, end: datetime, window: str, zone: ZoneInfo) -> int:
+    """Return into how many windows of STEPS or days a period is cut, those cut short included."""
+    days = day_starts(start, end, zone)
+    if window == "day":
+        return len(days)
+    step = STEPS[window]
+    return sum(
+        (min(past, end) - day - timedelta.resolution) // step - (max(day, start) - day) // step + 1
+        for day, past in pairwise([*days, end])
+    )
 
 
-def broken_by_cuts(cuts: Iterable[datetime], step: timedelta) -> Iterator[Range]:
-    """Yield the buckets of UTC that hold one of these instants inside them."""
-    for cut in cuts:
-        if floor_to(cut, step) != cut:
-            yield Range(floor_to(cut, step), ceil_to(cut, step))
+class Grid:
+    """The buckets that a stretch of time is cut into: days of a zone, and steps counted from them.
 
+    `midnights` are where the days of `[start, end)` begin, and the first one at or after `end`.
+    """
 
-def buckets_around(instants: Iterable[datetime], step: timedelta) -> Iterator[Range]:
-    """Yield the buckets of UTC that these instants lie in."""
-    for instant in instants:
-        start = floor_to(instant, step)
-        yield Range(start, start + step)
+    def __init__(self, start: datetime, end: datetime, zone: ZoneInfo) -> None:
+        self.zone = zone
+        self.midnights = day_starts(start, end, zone)
+        day = local_day(self.midnights[-1], zone)
+        while self.midnights[-1] < end:
+            day = next_day(day)
+            # A day that the zone skipped has no length.
+            if midnight(day, zone) > self.midnights[-1]:
+                self.midnights.append(midnight(day, zone))
 
+    def floor(self, at: datetime, grain: str) -> datetime:
+        """Return where the bucket of this length begins that an instant lies in."""
+        day = self.midnights[bisect_right(self.midnights, at) - 1]
+        return day if grain == "day" else day + (at - day) // STEPS[grain] * STEPS[grain]
 
-def broken_by_hours(days: Sequence[datetime], end: datetime, step: timedelta) -> Iterator[Range]:
-    """Yield the days whose hours or minutes, counted from midnight, fit no bucket of UTC."""
-    for begin, past in pairwise([*days, end]):
-        if floor_to(begin, step) != begin:
-            yield Range(floor_to(begin, step), ceil_to(past, step))
+    def ceil(self, at: datetime, grain: str) -> datetime:
+        """Return the first beginning of a bucket at or after an instant."""
+        start = self.floor(at, grain)
+        if start == at:
+            return at
+        midnight = self.midnights[bisect_right(self.midnights, at)]
+        return midnight if grain == "day" else min(start + STEPS[grain], midnight)
+
+    def around(self, instants: Iterable[datetime], grain: str) -> Iterator[Range]:
+        """Yield the buckets that these instants lie in, of those inside the grid."""
+        for at in instants:
+            if self.midnights[0] <= at < self.midnights[-1]:
+                start = self.floor(at, grain)
+                yield Range(start, self.ceil(at + timedelta.resolution, grain))
+
+    def broken_by(self, cuts: Iterable[datetime], grain: str) -> Iterator[Range]:
+        """Yield the buckets that hold one of these instants inside them."""
+        for cut in cuts:
+            if self.floor(cut, grain) != cut:
+                yield Range(self.floor(cut, grain), self.ceil(cut, grain))
 
 
 def split_by_buckets(period: Range, broken: Iterable[Range]) -> tuple[list[Range], list[Range]]:

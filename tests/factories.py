@@ -52,7 +52,7 @@ def make_plan(*documents: dict[str, Any], key: str = "", **fields: Any) -> PlanV
     published_at = fields.pop("published_at", NOW)
     version = PlanVersion.objects.create(plan=plan, number=1, **fields)
     for position, document in enumerate(documents):
-        meter = Meter.objects.filter(key=document.get("meter") or "").first()
+        meter = Meter.objects.current().filter(key=document.get("meter") or "").first()
         Price.objects.create(
             version=version,
             position=position,

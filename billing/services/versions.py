@@ -165,7 +165,7 @@ def known_meters(prices: Iterable[RatedPrice]) -> dict[str, Meter]:
     """Return the meters of a price list by key; raises InvalidInputError for one not there."""
     prices = list(prices)
     keys = {price.meter for price in prices if price.meter is not None}
-    meters = {meter.key: meter for meter in Meter.objects.filter(key__in=keys)}
+    meters = {meter.key: meter for meter in Meter.objects.current().filter(key__in=keys)}
     for index, price in enumerate(prices):
         if price.meter is not None and price.meter not in meters:
             raise InvalidInputError(

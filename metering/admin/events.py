@@ -30,7 +30,7 @@ class EventsForm(StyledForm):
     event_id = forms.CharField(label="Id", required=False)
     event_type = forms.CharField(label="Type", required=False)
     meter = forms.ModelChoiceField(
-        Meter.objects.all(), label="Counted by", required=False, empty_label="Any meter or none"
+        Meter.objects.current(), label="Counted by", required=False, empty_label="Any meter or none"
     )
     first_on = forms.DateField(label="From", required=False)
     last_on = forms.DateField(label="Through", required=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, override
 
 from django import forms
+from django.contrib import messages
 from django.contrib.postgres.forms import SimpleArrayField
 from django.http import HttpRequest
 from django.utils import timezone
@@ -42,6 +43,7 @@ class MeterForm(forms.ModelForm[Meter]):
             "value_property",
             "window",
             "of",
+            "percentile",
             "filters",
         )
 
@@ -59,6 +61,7 @@ class MeterAdmin(ServiceAdmin[Meter]):
     list_display = (
         "name",
         "key",
+        "newest",
         "event_type",
         "aggregation",
         "value_property",
@@ -72,11 +75,15 @@ class MeterAdmin(ServiceAdmin[Meter]):
         (
             "What counts",
             {
-                "description": "This may change only until the meter has counted something.",
+                "description": "Once the meter has counted something, a change of this makes the "
+                "next version of it. Prices that are published stay with the version they name.",
                 "fields": ("event_type", "filters", "group_by"),
             },
         ),
-        ("How it adds up", {"fields": ("aggregation", "value_property", "window", "of")}),
+        (
+            "How it adds up",
+            {"fields": ("aggregation", "value_property", "window", "of", "percentile")},
+        ),
     )
 
     @override
@@ -86,12 +93,24 @@ class MeterAdmin(ServiceAdmin[Meter]):
         return () if obj is None else ("key",)
 
     @override
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        is_current = obj is None or obj.superseded_at is None
+        return is_current and super().has_change_permission(request, obj)
+
+    @override
     def create_row(self, request: HttpRequest, values: dict[str, Any]) -> Meter:
         return meters.create_meter(at=timezone.now(), **values)
 
     @override
     def change_row(self, request: HttpRequest, row: Meter, values: dict[str, Any]) -> None:
-        meters.update_meter(meter=row, **values)
+        changed = meters.update_meter(meter=row, at=timezone.now(), **values)
+        if changed.pk != row.pk:
+            sentence = f"Version {changed.version} was made; it is filled in the background."
+            messages.info(request, sentence)
+
+    @display(description="Version", ordering="version")
+    def newest(self, meter: Meter) -> str:
+        return str(meter.version) if meter.superseded_at is None else f"{meter.version}, replaced"
 
     @display(description="Broken down by")
     def dimensions(self, meter: Meter) -> str:

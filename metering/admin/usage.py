@@ -33,7 +33,7 @@ class UsageForm(StyledForm):
     """Days are the customer's own, in the customer's time zone; the last one is included."""
 
     customer = customer_field()
-    meter = forms.ModelChoiceField(Meter.objects.all(), empty_label=None)
+    meter = forms.ModelChoiceField(Meter.objects.current(), empty_label=None)
     first_on = forms.DateField(label="From")
     last_on = forms.DateField(label="Through")
     window = forms.ChoiceField(choices=[(window, window.capitalize()) for window in WINDOWS])
@@ -41,7 +41,7 @@ class UsageForm(StyledForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = sorted({name for meter in Meter.objects.all() for name in meter.group_by})
+        names = sorted({name for meter in Meter.objects.current() for name in meter.group_by})
         choices = [("", "Nothing"), *((name, name) for name in names)]
         self.fields["group_by"].choices = choices  # type: ignore[attr-defined]
 
@@ -57,7 +57,7 @@ class UsageForm(StyledForm):
 def usage_page(request: HttpRequest) -> dict[str, Any] | HttpResponseBase:
     """Answer the form in the address, as a page or as a file; without a customer there is only the form."""
     today = timezone.now().date()
-    meter = Meter.objects.first()
+    meter = Meter.objects.current().first()
     defaults = {
         "meter": "" if meter is None else str(meter.pk),
         "first_on": (today - timedelta(days=DEFAULT_DAYS - 1)).isoformat(),

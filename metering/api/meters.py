@@ -15,7 +15,11 @@ from customers.principals import Scope
 from metering import aggregations
 from metering.filters import OPERATORS
 from metering.models import Meter
+from metering.numbers import plain
 from metering.services.meters import create_meter, update_meter
+
+# What an aggregation does not take is null here and empty in the row.
+TEXT_OPTIONS = ("value_property", "window", "of")
 
 
 class FilterSerializer(serializers.Serializer[Any]):
@@ -33,19 +37,15 @@ class FiltersField(serializers.JSONField):
     """Conditions as they are written; what may stand in them is decided in `metering.filters`."""
 
 
-@extend_schema_field({"type": "string", "nullable": True})
-class NoField(serializers.Field[None, object, None, object]):
-    """A field of the contract that no known aggregation takes."""
+class PercentileField(serializers.DecimalField):
+    """A decimal number as a text, without zeros at its end."""
 
-    default_error_messages = {"taken": "No aggregation takes this; leave it out."}
-
-    @override
-    def get_attribute(self, instance: object) -> None:
-        return None
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_digits=7, decimal_places=4, **options)
 
     @override
-    def to_internal_value(self, data: object) -> None:
-        self.fail("taken")
+    def to_representation(self, value: Any) -> str:
+        return plain(value)
 
 
 class MeterSerializer(StrictSerializer, serializers.ModelSerializer[Meter]):
@@ -59,12 +59,13 @@ class MeterSerializer(StrictSerializer, serializers.ModelSerializer[Meter]):
         },
     )
     filters = FiltersField(required=False)
-    percentile = NoField(required=False, allow_null=True)
+    percentile = PercentileField(required=False, allow_null=True)
 
     class Meta:
         model = Meter
         fields = [
             "key",
+            "version",
             "name",
             "unit",
             "event_type",
@@ -77,29 +78,31 @@ class MeterSerializer(StrictSerializer, serializers.ModelSerializer[Meter]):
             "percentile",
             "created_at",
         ]
-        # What an aggregation does not take is null here and empty in the row. The service checks
-        # the key: a taken one is a conflict, not a malformed field.
+        # The service checks the key: a taken one is a conflict, not a malformed field.
+        validators: list[Any] = []
         extra_kwargs: dict[str, dict[str, Any]] = {
             "key": {"validators": []},
-            **{name: {"allow_null": True} for name in aggregations.OPTIONS},
+            **{name: {"allow_null": True} for name in TEXT_OPTIONS},
         }
 
     @override
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs.pop("percentile", None)
-        return attrs | {name: attrs[name] or "" for name in aggregations.OPTIONS if name in attrs}
+        return attrs | {name: attrs[name] or "" for name in TEXT_OPTIONS if name in attrs}
 
     @override
     def to_representation(self, instance: Meter) -> dict[str, Any]:
         document: dict[str, Any] = super().to_representation(instance)
-        return document | {name: document[name] or None for name in aggregations.OPTIONS}
+        return document | {name: document[name] or None for name in TEXT_OPTIONS}
 
 
 class MeterViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Meter]):
-    """What is counted, and how."""
+    """What is counted, and how: the newest version of each meter.
+
+    A change of what a used meter counts makes its next version.
+    """
 
     read_scope = Scope.USAGE_READ
-    queryset = Meter.objects.all()
+    queryset = Meter.objects.current()
     serializer_class = MeterSerializer
     lookup_field = "key"
     lookup_value_regex = KEY_PATTERN
@@ -114,5 +117,5 @@ class MeterViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericView
         meter = self.get_object()
         serializer = self.get_serializer(meter, data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
-        changed = update_meter(meter=meter, **serializer.validated_data)
+        changed = update_meter(meter=meter, at=timezone.now(), **serializer.validated_data)
         return Response(self.get_serializer(changed).data)

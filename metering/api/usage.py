@@ -121,7 +121,7 @@ class UsageView(APIView):
         asking.is_valid(raise_exception=True)
         asked = asking.validated_data
         customer = customer_for(principal_of(request), asked.get("customer"))
-        meter = Meter.objects.filter(key=asked["meter"]).first()
+        meter = Meter.objects.current().filter(key=asked["meter"]).first()
         if meter is None:
             raise NotFoundError(f"There is no meter {asked['meter']!r}.")
         zone = asked.get("timezone", customer.zone)

@@ -3,7 +3,7 @@ from metering.models.history import ChangedDay, Correction, PendingCorrection
 from metering.models.imports import LogImport, LogImportLine, LogImportPiece
 from metering.models.meters import Meter
 from metering.models.rounds import FoldingRound
-from metering.models.usage import UsageBucket, UsageMember
+from metering.models.usage import UsageBucket, UsageLayout, UsageMember
 
 __all__ = [
     "ChangedDay",
@@ -20,5 +20,6 @@ __all__ = [
     "PendingCorrection",
     "RefusedEvent",
     "UsageBucket",
+    "UsageLayout",
     "UsageMember",
 ]

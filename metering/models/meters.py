@@ -12,24 +12,32 @@ from customers.models import validate_key
 from metering import aggregations
 
 
+class MeterManager(models.Manager["Meter"]):
+    def current(self) -> models.QuerySet[Meter]:
+        """Return the newest version of every meter: what its key means."""
+        return self.filter(superseded_at=None)
+
+
 class Meter(models.Model):
-    """A definition of usage: which events count, and how they add up.
+    """One version of a definition of usage: which events count, and how they add up.
 
     `metering.aggregations` says what each aggregation means and which of the other fields it
-    needs.
+    needs. What has counted something never means anything else: a changed definition is the next
+    version under the same key, and earlier ones go on counting for the prices made with them.
     """
 
     class Window(models.TextChoices):
         MINUTE = "minute", "Minute"
+        FIVE_MINUTES = "5minute", "Five minutes"
         HOUR = "hour", "Hour"
         DAY = "day", "Day"
 
     key = models.CharField(
         max_length=100,
-        unique=True,
         validators=[validate_key],
         help_text="How prices and programs name this meter. It never changes.",
     )
+    version = models.PositiveIntegerField(default=1, editable=False)
     name = models.CharField(max_length=200)
     unit = models.CharField(max_length=40, blank=True, help_text="Such as calls, GB or users.")
     event_type = models.CharField(
@@ -43,14 +51,25 @@ class Meter(models.Model):
         help_text="The event property to add up or to tell apart, such as bytes or user_id.",
     )
     window = models.CharField(
-        max_length=10, choices=Window, blank=True, default="", help_text="For peak: cut into these."
+        max_length=10,
+        choices=Window,
+        blank=True,
+        default="",
+        help_text="For peak and percentile: cut into these.",
     )
     of = models.CharField(
         max_length=20,
         choices=aggregations.window_choices,
         blank=True,
         default="",
-        help_text="For peak: what is measured in each window.",
+        help_text="For peak and percentile: what is measured in each window.",
+    )
+    percentile = models.DecimalField(
+        max_digits=7,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        help_text="For percentile: 95 leaves out the highest 5 percent of the windows.",
     )
     filters = models.JSONField(
         default=list,
@@ -64,6 +83,9 @@ class Meter(models.Model):
         help_text="Event properties that usage is broken down by, such as endpoint, method.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    superseded_at = models.DateTimeField(
+        null=True, editable=False, help_text="When the next version took over the key."
+    )
     filled_at = models.DateTimeField(
         null=True,
         editable=False,
@@ -71,11 +93,21 @@ class Meter(models.Model):
         "Until then usage is read from the events.",
     )
 
-    objects: ClassVar[models.Manager[Meter]] = models.Manager()
+    objects: ClassVar[MeterManager] = MeterManager()
 
     class Meta:
-        ordering = ["name"]
+        ordering = ["name", "-version"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["key"],
+                condition=models.Q(superseded_at=None),
+                name="metering_meter_current",
+                violation_error_code="unique",
+                violation_error_message="There is a meter with this key already.",
+            ),
+            models.UniqueConstraint(fields=["key", "version"], name="metering_meter_version"),
+        ]
 
     @override
     def __str__(self) -> str:
-        return self.name
+        return self.name if self.version == 1 else f"{self.name} (version {self.version})"

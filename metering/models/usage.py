@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from typing import override
+from zoneinfo import ZoneInfo
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from customers.models import Customer
@@ -14,18 +16,49 @@ NO_DIMENSIONS = uuid.UUID(int=0)
 
 
 class Grain(models.TextChoices):
-    """The length of a bucket; buckets begin at whole minutes, hours and days of UTC."""
+    """The length of a bucket; days are those of the layout's time zone, others count from them."""
 
     MINUTE = "minute", "Minute"
+    FIVE_MINUTES = "5minute", "Five minutes"
     HOUR = "hour", "Hour"
     DAY = "day", "Day"
+
+
+class UsageLayout(models.Model):
+    """How a customer's roll-ups of a meter are cut; without one there are none to rely on.
+
+    A row appears in the transaction that makes the roll-ups complete and is changed by the one
+    that makes them anew. `revision` tells a reader that they were meanwhile.
+    """
+
+    pk = models.CompositePrimaryKey("customer_id", "meter_id")
+    customer = models.ForeignKey(
+        Customer, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    meter = models.ForeignKey(
+        Meter, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    time_zone = models.CharField(max_length=64, help_text="In which the days of buckets begin.")
+    kept = models.JSONField(
+        default=dict,
+        help_text="For each dimension with too many values, those that have rows of their own.",
+    )
+    revision = models.UUIDField()
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.time_zone} {self.revision}"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
 
 
 class UsageBucket(models.Model):
     """A meter's partial results over one bucket: totals, or one combination of dimensions.
 
     Totals have the digest NO_DIMENSIONS. Rows of any two buckets combine, so any stretch of
-    whole buckets is answered from them alone.
+    whole buckets is answered from them alone. Only what the meter's aggregation reads is kept.
     """
 
     pk = models.CompositePrimaryKey(
@@ -37,7 +70,7 @@ class UsageBucket(models.Model):
     meter = models.ForeignKey(
         Meter, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
-    grain = models.CharField(max_length=6, choices=Grain)
+    grain = models.CharField(max_length=10, choices=Grain)
     bucket_start = models.DateTimeField()
     dimensions_digest = models.UUIDField(default=NO_DIMENSIONS)
     dimensions = models.JSONField()
@@ -45,6 +78,23 @@ class UsageBucket(models.Model):
     total = models.DecimalField(max_digits=None, decimal_places=None, null=True)
     greatest = models.DecimalField(max_digits=None, decimal_places=None, null=True)
     least = models.DecimalField(max_digits=None, decimal_places=None, null=True)
+    latest = ArrayField(
+        models.TextField(db_collation="C"),
+        null=True,
+        help_text="Instant, id and value of the latest event, as texts whose order is theirs.",
+    )
+    moment = models.DecimalField(
+        max_digits=None,
+        decimal_places=None,
+        null=True,
+        help_text="The sum of each value times its instant, in microseconds since 1970.",
+    )
+    highest = models.DecimalField(
+        max_digits=None,
+        decimal_places=None,
+        null=True,
+        help_text="The greatest running total within the bucket, which begins at zero.",
+    )
     unparsed = models.BigIntegerField(help_text="Events whose value is no decimal number.")
 
     @override
@@ -64,7 +114,7 @@ class UsageMember(models.Model):
     meter = models.ForeignKey(
         Meter, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
-    grain = models.CharField(max_length=6, choices=Grain)
+    grain = models.CharField(max_length=10, choices=Grain)
     bucket_start = models.DateTimeField()
     dimensions_digest = models.UUIDField(default=NO_DIMENSIONS)
     member = models.UUIDField(help_text="128-bit digest of the value.")

@@ -10,8 +10,7 @@ from django.db import connection
 from django.db.models import Max
 
 from metering.models import IngestBatch
-from metering.models.usage import Grain
-from metering.selectors.meter_sql import bucket_sql
+from metering.selectors.meter_sql import utc_day_sql
 from metering.selectors.rollups import Selection
 
 NOTE = """
@@ -25,7 +24,7 @@ NOTE = """
 
 def days_of(selection: Selection) -> list[datetime]:
     """Return the days of UTC that events lie in."""
-    day = bucket_sql("e.timestamp", Grain.DAY)
+    day = utc_day_sql("e.timestamp")
     statement = f"SELECT DISTINCT {day} FROM metering_event e WHERE {selection.sql}"
     with connection.cursor() as cursor:
         cursor.execute(statement, selection.params)
@@ -48,11 +47,11 @@ CHANGED = f"""
     SELECT d.customer_id, d.day_start FROM metering_changedday d
     WHERE d.customer_id = ANY(%(customers)s) AND d.seen_batch_id >= %(seen)s
     UNION
-    SELECT c.customer_id, {bucket_sql("c.at", Grain.DAY)} FROM metering_pendingcorrection c
+    SELECT c.customer_id, {utc_day_sql("c.at")} FROM metering_pendingcorrection c
     WHERE c.customer_id = ANY(%(customers)s)
     UNION
     SELECT p.customer_id, day FROM metering_pendingbatch p CROSS JOIN LATERAL generate_series(
-        {bucket_sql("p.first_at", Grain.DAY)}, p.last_at, interval '24 hours'
+        {utc_day_sql("p.first_at")}, p.last_at, interval '24 hours'
     ) AS day
     WHERE p.customer_id = ANY(%(customers)s)
 """

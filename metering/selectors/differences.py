@@ -1,7 +1,7 @@
 """Roll-ups compared with the events that they were made of."""
 # ruff: noqa: S608  # The statements are put together from constants; see meter_sql.
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import override
 
@@ -10,9 +10,10 @@ from django.db import connection
 from customers.models import Customer
 from metering.models import Meter
 from metering.selectors import rollups
+from metering.selectors.layouts import layouts_of
 from metering.selectors.rollups import FreshRows
 
-LONGEST_BUCKET = "interval '24 hours'"
+LONGEST_BUCKET = "interval '25 hours'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +37,29 @@ class Difference:
 def differences(meter: Meter, customer: Customer) -> Iterator[Difference]:
     """Yield where a customer's roll-ups of a filled meter differ from its folded events.
 
-    Each statement sees one moment, so events may come in and be folded meanwhile. Buckets around
+    Each statement sees one moment, so events may come in and be folded meanwhile. A customer
+    without roll-ups to rely on is read from the events, so nothing can differ. Buckets around
     a correction that roll-ups do not hold yet are no difference: they are read from the events.
     """
+    layout = layouts_of(meter, [customer.pk]).get(customer.pk)
     selection = rollups.folded_events(customer.pk)
-    buckets = rollups.fresh_buckets(meter, selection)
-    rows = compare("metering_usagebucket", rollups.BUCKET_COLUMNS, buckets)
-    members = rollups.fresh_members(meter, selection)
+    if layout is None or selection is None:
+        return
+    buckets = rollups.fresh_buckets(meter, layout, selection)
+    rows = compare("metering_usagebucket", buckets)
+    members = rollups.fresh_members(meter, layout, selection)
     if members is not None:
-        rows += compare("metering_usagemember", rollups.MEMBER_COLUMNS, members)
+        rows += compare("metering_usagemember", members)
     for stored, fresh in rows:
         yield Difference(customer.key, meter.key, stored, fresh)
 
 
-def compare(
-    table: str, columns: Sequence[str], fresh: FreshRows
-) -> list[tuple[str | None, str | None]]:
-    key = ", ".join(rollups.BUCKET_KEY if table == "metering_usagebucket" else columns)
+def compare(table: str, fresh: FreshRows) -> list[tuple[str | None, str | None]]:
+    key = ", ".join(rollups.BUCKET_KEY if table == "metering_usagebucket" else fresh.columns)
     statement = f"""
         SELECT to_jsonb(stored)::text, to_jsonb(fresh)::text
         FROM (
-            SELECT {", ".join(columns)} FROM {table}
+            SELECT {", ".join(fresh.columns)} FROM {table}
             WHERE customer_id = %(customer)s AND meter_id = %(meter)s
         ) AS stored
         FULL JOIN ({fresh.sql}) AS fresh USING ({key})

@@ -21,9 +21,8 @@ from metering.selectors.usage import (
     check_period,
     check_properties,
     check_window,
-    is_outdated,
+    laid_out,
     usage_rows,
-    with_corrections,
 )
 from metering.selectors.usage_plan import Question, plan_reading
 from metering.selectors.usage_sql import UsageStatement
@@ -83,14 +82,16 @@ def usage_of_some(question: Question) -> Iterator[UsageRow]:
 
 
 def answer_in_pieces(question: Question) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of an answer from a cursor of the database's own."""
-    asked = with_corrections(question)
-    statement = UsageStatement(asked, plan_reading(asked))
+    """Yield the rows of an answer from a cursor of the database's own.
+
+    Word that the roll-ups were cut anew or corrected meanwhile comes before any row of theirs.
+    """
+    [question] = laid_out(question)
+    statement = UsageStatement(question, plan_reading(question))
     with connection.chunked_cursor() as cursor:
         cursor.execute(statement.sql, statement.params)
         for row in cursor:
-            # Rows that tell of a correction come before all others.
-            if is_outdated([row]):
+            if row[-1]:
                 break
             yield row[:-1]
         else:

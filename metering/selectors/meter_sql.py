@@ -4,21 +4,23 @@ The fragments here and in the modules that compose them are constants; whatever 
 (property names, filter values) travels as a named parameter.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from metering import aggregations, filters
 from metering.aggregations import Reads
-from metering.models import Meter
+from metering.models import Meter, UsageLayout
 from metering.numbers import decimal_sql
 
-EPOCH = "timestamptz '1970-01-01 00:00:00+00'"
 STEPS = {
     "minute": "interval '1 minute'",
+    "5minute": "interval '5 minutes'",
     "hour": "interval '1 hour'",
-    "day": "interval '24 hours'",
 }
+# What a dimension with too many values has in place of those without rows of their own.
+OTHER = "other"
+MIDNIGHTS = "%(midnights)s::timestamptz[]"
 # The one condition under which a version of an event counts now; see metering.models.Event.
 CURRENT = "e.voided_batch_id IS NULL"
 TEXT = "(e.properties ->> %(value_property)s)"
@@ -75,9 +77,37 @@ def numbered(prefix: str, values: Iterable[str | None]) -> dict[str, str | None]
     return {f"{prefix}_{index}": value for index, value in enumerate(values)}
 
 
+def dimension_sql(
+    properties: str, prefix: str, index: int, name: str, layout: UsageLayout | None
+) -> str:
+    """Return SQL for the text of a property, as rows of dimensions hold it under a layout.
+
+    The parameters are those of `numbered` and `kept_params`.
+    """
+    text = f"({properties} ->> %({prefix}_{index})s)"
+    if layout is None or name not in layout.kept:
+        return text
+    is_kept = f"{text} IS NULL OR {text} = ANY(%(kept_{index})s::text[])"
+    return f"(CASE WHEN {is_kept} THEN {text} ELSE '{OTHER}' END)"
+
+
+def kept_params(names: Sequence[str], layout: UsageLayout | None) -> dict[str, list[str]]:
+    kept = {} if layout is None else layout.kept
+    return {f"kept_{index}": kept[name] for index, name in enumerate(names) if name in kept}
+
+
+def utc_day_sql(at: str) -> str:
+    """Return SQL for the start of the day of UTC that an instant lies in."""
+    return f"date_bin(interval '24 hours', {at}, timestamptz '1970-01-01 00:00:00+00')"
+
+
 def bucket_sql(at: str, grain: str) -> str:
-    """Return SQL for the start of the bucket, cut in UTC, that an instant lies in."""
-    return f"date_bin({STEPS[grain]}, {at}, {EPOCH})"
+    """Return SQL for the start of the bucket that an instant lies in; see `metering.windows.Grid`.
+
+    The parameter `midnights` holds where the days begin.
+    """
+    midnight = f"({MIDNIGHTS})[width_bucket({at}, {MIDNIGHTS})]"
+    return midnight if grain == "day" else f"date_bin({STEPS[grain]}, {at}, {midnight})"
 
 
 def digest_sql(text: str) -> str:

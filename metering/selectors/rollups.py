@@ -8,39 +8,44 @@ by day and dimensions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
+
+from django.db import connection
 
 from metering import aggregations
 from metering.aggregations import RollUps
-from metering.models import Meter
+from metering.models import Meter, UsageLayout
 from metering.models.usage import NO_DIMENSIONS, Grain
 from metering.selectors.meter_sql import (
+    STEPS,
     bucket_sql,
     digest_sql,
+    dimension_sql,
+    kept_params,
     matches_sql,
     meter_params,
     numbered,
     reading_of,
 )
+from metering.selectors.partials import PARTIALS
+from metering.windows import Grid, Range
 
 BUCKET_KEY = ("customer_id", "meter_id", "grain", "bucket_start", "dimensions_digest")
-BUCKET_VALUES = ("events", "total", "greatest", "least", "unparsed")
-BUCKET_COLUMNS = (*BUCKET_KEY, "dimensions", *BUCKET_VALUES)
 MEMBER_COLUMNS = (*BUCKET_KEY, "member")
-
-ADDED_UP = """
-    sum(events)::bigint AS events, sum(total) AS total, max(greatest) AS greatest,
-    min(least) AS least, sum(unparsed)::bigint AS unparsed
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which events of one customer are read: SQL over the event `e`, and its parameters."""
+    """Which events of one customer are read: SQL over the event `e`, and its parameters.
+
+    All of them lie in `span`.
+    """
 
     sql: str
     params: dict[str, Any]
+    span: Range
 
 
 def events_of_batches(
@@ -56,28 +61,50 @@ def events_of_batches(
             "first_at": first_at,
             "last_at": last_at,
         },
+        Range(first_at, last_at + timedelta.resolution),
     )
 
 
-def folded_events(customer_id: int) -> Selection:
+FOLDED = (
+    "e.customer_id = %(customer)s AND e.batch_id NOT IN ("
+    "SELECT p.batch_id FROM metering_pendingbatch p WHERE p.customer_id = %(customer)s)"
+)
+
+
+def folded_events(customer_id: int) -> Selection | None:
     """Select the events that the roll-ups hold, or held: all but those of pending batches.
 
-    Versions that no longer count are left out where a meter reads the selection.
+    Versions that no longer count are left out where a meter reads the selection. None when there
+    is no event at all.
     """
-    return Selection(
-        "e.customer_id = %(customer)s AND e.batch_id NOT IN ("
-        "SELECT p.batch_id FROM metering_pendingbatch p WHERE p.customer_id = %(customer)s)",
-        {"customer": customer_id},
-    )
+    span = event_span(customer_id)
+    return None if span is None else Selection(FOLDED, {"customer": customer_id}, span)
 
 
 def folded_events_between(customer_id: int, start: datetime, end: datetime) -> Selection:
     """Select the events in `[start, end)` that the roll-ups hold."""
-    folded = folded_events(customer_id)
     return Selection(
-        f"{folded.sql} AND e.timestamp >= %(first_at)s AND e.timestamp < %(past_at)s",
-        {**folded.params, "first_at": start, "past_at": end},
+        f"{FOLDED} AND e.timestamp >= %(first_at)s AND e.timestamp < %(past_at)s",
+        {"customer": customer_id, "first_at": start, "past_at": end},
+        Range(start, end),
     )
+
+
+def event_span(customer_id: int) -> Range | None:
+    """Return the stretch of time that all events of a customer lie in."""
+    statement = "SELECT min(timestamp), max(timestamp) FROM metering_event WHERE customer_id = %s"
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [customer_id])
+        [(first, last)] = cursor.fetchall()
+    return None if first is None else Range(first, last + timedelta.resolution)
+
+
+def types_of(selection: Selection) -> set[str]:
+    """Return the types of the events that are selected."""
+    statement = f"SELECT DISTINCT e.type FROM metering_event e WHERE {selection.sql}"
+    with connection.cursor() as cursor:
+        cursor.execute(statement, selection.params)
+        return {event_type for (event_type,) in cursor.fetchall()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,39 +112,55 @@ class FreshRows:
     """A SELECT of the rows that a selection of events makes of a meter, and its parameters."""
 
     sql: str
+    columns: tuple[str, ...]
     params: dict[str, Any]
 
 
 class Cells:
     """How a meter's events are cut: by bucket, and by day and dimensions where it has any."""
 
-    def __init__(self, meter: Meter, selection: Selection) -> None:
+    def __init__(self, meter: Meter, layout: UsageLayout, selection: Selection) -> None:
         self.meter = meter
+        self.layout = layout
         self.selection = selection
-        self.roll_ups: RollUps = aggregations.of_meter(meter).roll_ups(meter)
+        self.aggregation = aggregations.of_meter(meter)
+        self.roll_ups: RollUps = self.aggregation.roll_ups(meter)
         self.dimensions = meter.group_by if self.roll_ups.by_dimensions else []
         self.names = [f"d{index}" for index in range(len(self.dimensions))]
         self.day_key = ", ".join(["day", *self.names])
+        self.partials = kept_partials(meter)
+        self.values = ("events", *self.partials, *self.ordered_values, "unparsed")
 
-    @property
+    @cached_property
     def params(self) -> dict[str, Any]:
+        span = self.selection.span
         return {
             **meter_params(self.meter),
             **self.selection.params,
             **numbered("dimension", self.dimensions),
+            **kept_params(self.dimensions, self.layout),
+            "midnights": Grid(span.start, span.end, self.layout.zone).midnights,
         }
+
+    @property
+    def ordered_values(self) -> tuple[str, ...]:
+        return ("highest",) if self.aggregation.ordered else ()
+
+    @property
+    def cuts_days(self) -> bool:
+        return bool(self.dimensions) or self.roll_ups.daily
 
     @property
     def cuts(self) -> str:
         """Return the columns `bucket_start`, `day`, `d0`, ... of the events that are read."""
-        columns = [f"{bucket_sql('read.timestamp', self.roll_ups.grain)} AS bucket_start"]
-        if self.dimensions:
-            columns += [f"{bucket_sql('read.timestamp', Grain.DAY)} AS day", *self.names]
+        columns = [f"{bucket_sql('at', self.roll_ups.grain)} AS bucket_start"]
+        if self.cuts_days:
+            columns += [f"{bucket_sql('at', Grain.DAY)} AS day", *self.names]
         return ", ".join(columns)
 
     @property
     def cut_names(self) -> str:
-        return ", ".join(["bucket_start", self.day_key] if self.dimensions else ["bucket_start"])
+        return ", ".join(["bucket_start", self.day_key] if self.cuts_days else ["bucket_start"])
 
     @property
     def read(self) -> str:
@@ -127,11 +170,12 @@ class Cells:
         """
         reading = reading_of(self.meter)
         dimensions = "".join(
-            f", (e.properties ->> %(dimension_{index})s) AS d{index}"
-            for index in range(len(self.dimensions))
+            f", {dimension_sql('e.properties', 'dimension', index, name, self.layout)} AS d{index}"
+            for index, name in enumerate(self.dimensions)
         )
         return f"""
-            (SELECT e.timestamp, {reading.number} AS number, {reading.member} AS member{dimensions}
+            (SELECT e.timestamp AS at, e.event_id, {reading.number} AS number,
+                {reading.member} AS member{dimensions}
             FROM metering_event e
             WHERE {self.selection.sql} AND {matches_sql(self.meter)} OFFSET 0) AS read
         """
@@ -141,6 +185,21 @@ class Cells:
         pairs = (f"%(dimension_{index})s::text, d{index}" for index in range(len(self.dimensions)))
         return f"jsonb_build_object({', '.join(pairs)})"
 
+    @property
+    def event_values(self) -> str:
+        names = {"number": "number", "at": "at", "id": "event_id"}
+        columns = (f"{PARTIALS[name].event.format(**names)} AS {name}" for name in self.partials)
+        return "".join(f", {column}" for column in columns)
+
+    @property
+    def added_up(self) -> str:
+        added = (f"{PARTIALS[name].add} AS {name}" for name in ("events", *self.partials))
+        return ", ".join([*added, "sum(unparsed)::bigint AS unparsed"])
+
+    def row_values(self, highest: str) -> str:
+        ordered = [f"{highest} AS highest"] if self.aggregation.ordered else []
+        return ", ".join(["events", *self.partials, *ordered, "unparsed"])
+
     def head(self, grain: str, bucket: str, digest: str) -> str:
         """Return the key of a row, in the order of BUCKET_KEY."""
         return f"""
@@ -148,42 +207,100 @@ class Cells:
             '{grain}'::varchar AS grain, {bucket} AS bucket_start, {digest} AS dimensions_digest
         """
 
-    @property
-    def total_head(self) -> str:
-        return self.head(self.roll_ups.grain, "bucket_start", f"uuid '{NO_DIMENSIONS}'")
+    def total_head(self, grain: str, bucket: str) -> str:
+        return self.head(grain, bucket, f"uuid '{NO_DIMENSIONS}'")
 
     @property
     def day_head(self) -> str:
         return self.head(Grain.DAY, "day", digest_sql("dimensions::text"))
 
 
-def fresh_buckets(meter: Meter, selection: Selection) -> FreshRows:
-    """Return rows in the order of BUCKET_COLUMNS."""
-    cells = Cells(meter, selection)
-    sql = f"""
-        WITH cells AS MATERIALIZED (
-            SELECT {cells.cuts}, count(*) AS events, sum(number) AS total, max(number) AS greatest,
-                min(number) AS least,
-                count(*) FILTER (WHERE {reading_of(meter).is_unparsed}) AS unparsed
-            FROM {cells.read} GROUP BY {cells.cut_names}
-        )
-        SELECT {cells.total_head}, jsonb '{{}}' AS dimensions, {ADDED_UP}
-        FROM cells GROUP BY bucket_start
-    """
+def kept_partials(meter: Meter) -> tuple[str, ...]:
+    """Return the columns beside `events` that a meter's roll-ups keep and that add up."""
+    partials = aggregations.of_meter(meter).measure(meter).partials
+    return tuple(name for name in partials if name in PARTIALS and name != "events")
+
+
+def fresh_buckets(meter: Meter, layout: UsageLayout, selection: Selection) -> FreshRows:
+    """Return rows of the meter's own columns, with its key in front."""
+    cells = Cells(meter, layout, selection)
+    parts = [totals(cells)]
+    if cells.roll_ups.daily:
+        parts.append(f"""
+            SELECT {cells.total_head(Grain.DAY, "day")}, jsonb '{{}}' AS dimensions,
+                {cells.row_values("NULL::numeric")}
+            FROM (SELECT day, {cells.added_up} FROM cells GROUP BY day) AS days
+        """)
     if cells.dimensions:
-        sql += f"""
-            UNION ALL
-            SELECT {cells.day_head}, dimensions, {", ".join(BUCKET_VALUES)} FROM (
-                SELECT day, {cells.dimensions_object} AS dimensions, {ADDED_UP}
+        parts.append(f"""
+            SELECT {cells.day_head}, dimensions, {cells.row_values("NULL::numeric")} FROM (
+                SELECT day, {cells.dimensions_object} AS dimensions, {cells.added_up}
                 FROM cells GROUP BY {cells.day_key}
             ) AS days
-        """
-    return FreshRows(sql, cells.params)
+        """)
+    unparsed = f"CASE WHEN {reading_of(meter).is_unparsed} THEN 1 ELSE 0 END AS unparsed"
+    sql = f"""
+        WITH cells AS MATERIALIZED (
+            SELECT {cells.cut_names}, {cells.added_up} FROM (
+                SELECT {cells.cuts}, 1 AS events{cells.event_values}, {unparsed} FROM {cells.read}
+            ) AS event GROUP BY {cells.cut_names}
+        )
+        {" UNION ALL ".join(parts)}
+    """
+    return FreshRows(sql, (*BUCKET_KEY, "dimensions", *cells.values), cells.params)
 
 
-def fresh_members(meter: Meter, selection: Selection) -> FreshRows | None:
+def totals(cells: Cells) -> str:
+    source = f"(SELECT bucket_start, {cells.added_up} FROM cells GROUP BY bucket_start) AS total"
+    if cells.aggregation.ordered:
+        source += f" LEFT JOIN ({greatest_levels(cells.cuts, cells.read)}) AS level"
+        source += " USING (bucket_start)"
+    return f"""
+        SELECT {cells.total_head(cells.roll_ups.grain, "bucket_start")}, jsonb '{{}}' AS dimensions,
+            {cells.row_values("highest")}
+        FROM {source}
+    """
+
+
+def greatest_levels(cuts: str, read: str) -> str:
+    """Return rows of `bucket_start` and `highest`: what the running total reaches in a bucket.
+
+    Without ROWS the frame of the sum takes in all events of an instant.
+    """
+    return f"""
+        SELECT bucket_start, max(reached) AS highest FROM (
+            SELECT bucket_start, sum(number) OVER (PARTITION BY bucket_start ORDER BY at) AS reached
+            FROM (SELECT {cuts}, number, at FROM {read}) AS event
+        ) AS levels GROUP BY bucket_start
+    """
+
+
+def touched_levels(meter: Meter, layout: UsageLayout, selection: Selection) -> FreshRows:
+    """Return the rows of `greatest_levels` of the buckets that the selected events lie in.
+
+    They are worked out from all events that the roll-ups are to hold.
+    """
+    cells = Cells(meter, layout, selection)
+    grain = cells.roll_ups.grain
+    touched = f"""
+        SELECT DISTINCT {bucket_sql("e.timestamp", grain)} AS start FROM metering_event e
+        WHERE {selection.sql} AND {matches_sql(meter)}
+    """
+    read = f"""
+        (SELECT t.start AS bucket_start, e.timestamp AS at, {reading_of(meter).number} AS number
+        FROM ({touched}) AS t CROSS JOIN LATERAL (
+            SELECT * FROM metering_event e WHERE {FOLDED}
+                AND e.timestamp >= t.start AND e.timestamp < t.start + {STEPS[grain]} OFFSET 0
+        ) AS e
+        WHERE {matches_sql(meter)} AND {bucket_sql("e.timestamp", grain)} = t.start) AS read
+    """
+    sql = greatest_levels("bucket_start", read)
+    return FreshRows(sql, ("bucket_start", "highest"), cells.params)
+
+
+def fresh_members(meter: Meter, layout: UsageLayout, selection: Selection) -> FreshRows | None:
     """Return rows in the order of MEMBER_COLUMNS, or None for a meter that keeps no members."""
-    cells = Cells(meter, selection)
+    cells = Cells(meter, layout, selection)
     if not cells.roll_ups.members:
         return None
     member = digest_sql("member")
@@ -191,7 +308,7 @@ def fresh_members(meter: Meter, selection: Selection) -> FreshRows | None:
         WITH cells AS MATERIALIZED (
             SELECT DISTINCT {cells.cuts}, member FROM {cells.read} WHERE member IS NOT NULL
         )
-        SELECT {cells.total_head}, {member} AS member
+        SELECT {cells.total_head(cells.roll_ups.grain, "bucket_start")}, {member} AS member
         FROM (SELECT DISTINCT bucket_start, member FROM cells) AS totals
     """
     if cells.dimensions:
@@ -202,4 +319,4 @@ def fresh_members(meter: Meter, selection: Selection) -> FreshRows | None:
                 FROM cells GROUP BY {cells.day_key}, member
             ) AS days
         """
-    return FreshRows(sql, cells.params)
+    return FreshRows(sql, MEMBER_COLUMNS, cells.params)

@@ -20,6 +20,7 @@ from metering import aggregations, windows
 from metering.filters import PROPERTY_WANTED, is_property, is_storable
 from metering.models import Meter, PendingCorrection
 from metering.selectors.cutoffs import Cutoff
+from metering.selectors.layouts import layouts_of
 from metering.selectors.usage_plan import Question, plan_reading
 from metering.selectors.usage_sql import UsageStatement
 
@@ -80,7 +81,7 @@ def usage(
         filters=filters or {},
         cutoff=cutoff,
     )
-    rows = answer(question)
+    rows = list(answers(question))
     if len(rows) > MOST_ROWS:
         message = f"The answer has more than {MOST_ROWS:,} rows; ask for less time or fewer groups."
         raise InvalidInputError(message, field="group_by")
@@ -135,25 +136,28 @@ def usage_by_customer(
             zone=zone,
             limit=len(customer_ids),
         )
-        result |= {customer_id: value for customer_id, _, value in answer(question)}
+        result |= {customer_id: value for customer_id, _, value in answers(question)}
     return result
 
 
-def answer(question: Question) -> list[tuple[Any, ...]]:
-    """Return rows of customer id, number of the window from 1, groups and value.
-
-    It is asked again when a correction came between the look at what was corrected and the answer.
-    """
-    asked = with_corrections(question)
-    statement = UsageStatement(asked, plan_reading(asked))
-    with connection.cursor() as cursor:
-        cursor.execute(statement.sql, statement.params)
-        rows = list(cursor.fetchall())
-    return answer(question) if is_outdated(rows) else [row[:-1] for row in rows]
+def answers(question: Question) -> Iterator[tuple[Any, ...]]:
+    """Yield rows of customer id, number of the window from 1, groups and value."""
+    for each in laid_out(question):
+        yield from answer(each)
 
 
-def is_outdated(rows: Sequence[tuple[Any, ...]]) -> bool:
-    return bool(rows) and rows[0][-1] is True
+def laid_out(question: Question) -> Iterator[Question]:
+    """Yield the question for the customers whose roll-ups are cut alike, with their layout."""
+    question = with_corrections(question)
+    layouts = layouts_of(question.meter, question.customer_ids)
+    alike: dict[str, list[int]] = defaultdict(list)
+    for customer_id in question.customer_ids:
+        layout = layouts.get(customer_id)
+        alike["" if layout is None else repr((layout.time_zone, layout.kept))].append(customer_id)
+    for ids in alike.values():
+        revisions = [layouts[each].revision for each in ids if each in layouts]
+        layout = layouts.get(ids[0])
+        yield replace(question, customer_ids=ids, layout=layout, revisions=revisions)
 
 
 def with_corrections(question: Question) -> Question:
@@ -165,6 +169,21 @@ def with_corrections(question: Question) -> Question:
         return question
     corrected, corrections = zip(*found, strict=True)
     return replace(question, corrected=corrected, corrections=corrections)
+
+
+def answer(question: Question) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of customers whose roll-ups have the question's layout.
+
+    Whoever's were cut anew or corrected since the question was laid out is asked for again.
+    """
+    statement = UsageStatement(question, plan_reading(question))
+    with connection.cursor() as cursor:
+        cursor.execute(statement.sql, statement.params)
+        rows = list(cursor.fetchall())
+    outdated = {row[0] for row in rows if row[-1]}
+    yield from (row[:-1] for row in rows if row[0] not in outdated)
+    if outdated:
+        yield from answers(replace(question, customer_ids=sorted(outdated)))
 
 
 def window_starts(

@@ -5,20 +5,27 @@ What a correction touched is counted anew from the events: rows are replaced, no
 # ruff: noqa: S608  # The statements are put together from constants; see selectors.meter_sql.
 
 import logging
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from config.errors import DomainError
 from customers.models import Customer
-from metering.models import FoldingRound, Meter, UsageBucket, UsageMember
+from metering.aggregations import of_meter
+from metering.models import FoldingRound, Meter, UsageBucket, UsageLayout, UsageMember
+from metering.models.usage import NO_DIMENSIONS, Grain
 from metering.selectors import rollups
 from metering.selectors.changed_days import days_of, note_changed
 from metering.selectors.freshness import customers_with_corrections, pending_events
+from metering.selectors.layouts import layouts_for, outdated_layouts
+from metering.selectors.partials import PARTIALS
 from metering.selectors.rollups import FreshRows, Selection
-from metering.windows import Range, buckets_around, merged
+from metering.windows import Grid, merged, midnight
 
 # Bounds the memory and the time of one transaction.
 EVENTS_PER_TRANSACTION = 100_000
@@ -30,6 +37,7 @@ DEFINITION = (
     "value_property",
     "window",
     "of",
+    "percentile",
     "filters",
     "group_by",
 )
@@ -56,6 +64,8 @@ TAKE_CORRECTIONS = """
     )
     RETURNING p.event_type, p.at
 """
+
+UTC_ZONE = ZoneInfo("UTC")
 
 logger = logging.getLogger(__name__)
 
@@ -85,12 +95,18 @@ def fold_pending(*, at: datetime) -> int:
         except Exception:
             logger.exception("The corrected usage of customer %s was not counted.", customer_id)
             failed.append(f"corrections of customer {customer_id}")
-    for meter in Meter.objects.filter(filled_at=None):
+    for meter in Meter.objects.filter(filled_at=None).order_by("pk"):
         try:
             fill_meter(meter=meter, at=at)
         except Exception:
             logger.exception("The meter %s was not filled.", meter.key)
             failed.append(f"meter {meter.key}")
+    for layout in outdated_layouts():
+        try:
+            rebuild_usage(meter=layout.meter, customer=layout.customer)
+        except Exception:
+            logger.exception("The usage of customer %s was not cut anew.", layout.customer_id)
+            failed.append(f"customer {layout.customer_id}")
     if failed:
         message = f"{folded} events were folded, but not all; the log says what failed for "
         raise DomainError(message + ", ".join(failed) + ".", code="folding_failed")
@@ -124,9 +140,15 @@ def fold_some(*, customer_id: int) -> int:
         return 0
     numbers, firsts, lasts, events = zip(*batches, strict=True)
     selection = rollups.events_of_batches(customer_id, numbers, min(firsts), max(lasts))
+    layouts, types = layouts_for(customer_id), rollups.types_of(selection)
     # Read under the lock: whoever changes a meter refills it under the same lock afterwards.
     for meter in Meter.objects.order_by("pk"):
-        add_to_roll_ups(meter, selection)
+        layout = layouts.get(meter.pk)
+        if layout is not None and meter.event_type in types:
+            add_to_roll_ups(meter, layout, selection)
+        elif layout is None and meter.filled_at is not None:
+            # This customer came after the filling; these batches are among what is read now.
+            make_anew(meter, Customer.objects.get(pk=customer_id))
     note_changed(customer_id, days_of(selection))
     return sum(events)
 
@@ -147,10 +169,11 @@ def recount_some(*, customer_id: int) -> int:
     touched: dict[str, list[datetime]] = {}
     for event_type, at in take_corrections(customer_id):
         touched.setdefault(event_type, []).append(at)
-    for meter in Meter.objects.filter(event_type__in=touched).order_by("pk"):
-        recount(meter, customer_id, touched[meter.event_type])
+    layouts = layouts_for(customer_id)
+    for meter in Meter.objects.filter(event_type__in=touched, pk__in=layouts).order_by("pk"):
+        recount(meter, layouts[meter.pk], touched[meter.event_type])
     instants = [at for each in touched.values() for at in each]
-    note_changed(customer_id, {day.start for day in days_around(instants)})
+    note_changed(customer_id, {midnight(at.astimezone(UTC).date(), UTC_ZONE) for at in instants})
     return len(instants)
 
 
@@ -161,23 +184,19 @@ def take_corrections(customer_id: int) -> list[tuple[str, datetime]]:
         return list(cursor.fetchall())
 
 
-def recount(meter: Meter, customer_id: int, instants: Iterable[datetime]) -> None:
-    """Replace a meter's roll-ups of the days that these instants lie in."""
-    for days in merged(days_around(instants)):
+def recount(meter: Meter, layout: UsageLayout, instants: Collection[datetime]) -> None:
+    """Replace a customer's roll-ups of the days that these instants lie in."""
+    grid = Grid(min(instants), max(instants) + timedelta.resolution, layout.zone)
+    for days in merged(grid.around(instants, Grain.DAY)):
         for table in (UsageBucket, UsageMember):
             table.objects.filter(
-                customer_id=customer_id,
+                customer_id=layout.customer_id,
                 meter=meter,
                 bucket_start__gte=days.start,
                 bucket_start__lt=days.end,
             ).delete()
-        selection = rollups.folded_events_between(customer_id, days.start, days.end)
-        add_to_roll_ups(meter, selection)
-
-
-def days_around(instants: Iterable[datetime]) -> list[Range]:
-    """Return the days of UTC, the longest buckets there are, that these instants lie in."""
-    return list(buckets_around(instants, timedelta(days=1)))
+        selection = rollups.folded_events_between(layout.customer_id, days.start, days.end)
+        add_to_roll_ups(meter, layout, selection)
 
 
 def lock_usage(customer_id: int) -> None:
@@ -192,26 +211,27 @@ def take_batches(customer_id: int) -> list[tuple[int, datetime, datetime, int]]:
         return list(cursor.fetchall())
 
 
-def add_to_roll_ups(meter: Meter, selection: Selection) -> None:
-    buckets = rollups.fresh_buckets(meter, selection)
-    members = rollups.fresh_members(meter, selection)
+def add_to_roll_ups(meter: Meter, layout: UsageLayout, selection: Selection) -> None:
+    buckets = rollups.fresh_buckets(meter, layout, selection)
+    members = rollups.fresh_members(meter, layout, selection)
     with connection.cursor() as cursor:
         cursor.execute(add_buckets(buckets), buckets.params)
         if members is not None:
             cursor.execute(add_members(members), members.params)
+        if "highest" in buckets.columns:
+            levels = rollups.touched_levels(meter, layout, selection)
+            cursor.execute(replace_levels(levels, meter), levels.params)
 
 
 def add_buckets(fresh: FreshRows) -> str:
     key = ", ".join(rollups.BUCKET_KEY)
+    merged = {name: PARTIALS[name].merge for name in fresh.columns if name in PARTIALS}
+    merged["unparsed"] = "b.unparsed + EXCLUDED.unparsed"
     return f"""
-        INSERT INTO metering_usagebucket AS b ({", ".join(rollups.BUCKET_COLUMNS)})
+        INSERT INTO metering_usagebucket AS b ({", ".join(fresh.columns)})
         SELECT * FROM ({fresh.sql}) AS fresh ORDER BY {key}
         ON CONFLICT ({key}) DO UPDATE SET
-            events = b.events + EXCLUDED.events,
-            total = COALESCE(b.total + EXCLUDED.total, b.total, EXCLUDED.total),
-            greatest = GREATEST(b.greatest, EXCLUDED.greatest),
-            least = LEAST(b.least, EXCLUDED.least),
-            unparsed = b.unparsed + EXCLUDED.unparsed
+            {", ".join(f"{name} = {merge}" for name, merge in merged.items())}
     """
 
 
@@ -221,6 +241,16 @@ def add_members(fresh: FreshRows) -> str:
         INSERT INTO metering_usagemember ({key})
         SELECT * FROM ({fresh.sql}) AS fresh ORDER BY {key}
         ON CONFLICT ({key}) DO NOTHING
+    """
+
+
+def replace_levels(fresh: FreshRows, meter: Meter) -> str:
+    grain = of_meter(meter).roll_ups(meter).grain
+    return f"""
+        UPDATE metering_usagebucket AS b SET highest = fresh.highest FROM ({fresh.sql}) AS fresh
+        WHERE b.customer_id = %(customer)s AND b.meter_id = %(meter)s AND b.grain = '{grain}'
+            AND b.dimensions_digest = uuid '{NO_DIMENSIONS}'
+            AND b.bucket_start = fresh.bucket_start
     """
 
 
@@ -239,10 +269,21 @@ def fill_meter(*, meter: Meter, at: datetime) -> None:
 
 @transaction.atomic
 def rebuild_usage(*, meter: Meter, customer: Customer) -> None:
-    """Replace a customer's roll-ups of a meter by a fresh aggregation of the events."""
+    """Replace a customer's roll-ups of a meter by a fresh aggregation of the events.
+
+    They are cut in the time zone that the customer has now.
+    """
     lock_usage(customer.pk)
-    meter = Meter.objects.get(pk=meter.pk)
-    key = {"customer_id": customer.pk, "meter_id": meter.pk}
+    make_anew(Meter.objects.get(pk=meter.pk), customer)
+
+
+def make_anew(meter: Meter, customer: Customer) -> None:
+    key: dict[str, Any] = {"customer_id": customer.pk, "meter_id": meter.pk}
     UsageBucket.objects.filter(**key).delete()
     UsageMember.objects.filter(**key).delete()
-    add_to_roll_ups(meter, rollups.folded_events(customer.pk))
+    layout, _ = UsageLayout.objects.update_or_create(
+        **key, defaults={"time_zone": customer.time_zone, "kept": {}, "revision": uuid4()}
+    )
+    selection = rollups.folded_events(customer.pk)
+    if selection is not None:
+        add_to_roll_ups(meter, layout, selection)

@@ -31,18 +31,27 @@ def create_meter(*, at: datetime, **fields: Any) -> Meter:
 
 
 @transaction.atomic
-def update_meter(*, meter: Meter, **fields: Any) -> Meter:
-    """Change a meter: its name and unit always, what it counts only while it counted nothing.
+def update_meter(*, meter: Meter, at: datetime, **fields: Any) -> Meter:
+    """Change a meter and return what its key means from now on.
+
+    Name and unit are changed in place. What it counts is changed in place only while it is known
+    to have counted nothing; otherwise the definition becomes the next version under the same key,
+    and this one goes on counting for the prices that were made with it.
 
     Raises InvalidInputError for a wrong field or another key, and DomainError with the code
-    `meter_in_use`, or `meter_filling` while it is not known yet what the meter counted.
+    `superseded` for a version that is not the newest.
     """
+    # Whoever changes it at the same time waits, and then finds it superseded.
+    meter = Meter.objects.select_for_update().get(pk=meter.pk)
+    if meter.superseded_at is not None:
+        message = f"This is not the newest version of the meter {meter.key!r}; change that one."
+        raise DomainError(message, code="superseded")
     changed = {name for name, value in fields.items() if getattr(meter, name) != value}
     if "key" in changed:
         raise InvalidInputError("A meter's key never changes; leave it out.", field="key")
     is_redefined = not changed.isdisjoint(DEFINITION)
-    if is_redefined:
-        refuse_if_used(meter)
+    if is_redefined and (meter.filled_at is None or has_usage(meter)):
+        return make_next_version(meter, fields, at)
     for name, value in fields.items():
         setattr(meter, name, value)
     check_meter(meter)
@@ -54,19 +63,18 @@ def update_meter(*, meter: Meter, **fields: Any) -> Meter:
     return meter
 
 
-def refuse_if_used(meter: Meter) -> None:
-    if meter.filled_at is None:
-        message = (
-            "This meter is being filled from older events; change what it counts when that is "
-            "done, or change its name and unit alone."
-        )
-        raise DomainError(message, code="meter_filling")
-    if has_usage(meter):
-        message = (
-            "This meter has counted events, so only its name and unit may change. "
-            "Create another meter for what else is to be counted."
-        )
-        raise DomainError(message, code="meter_in_use")
+def make_next_version(meter: Meter, fields: dict[str, Any], at: datetime) -> Meter:
+    successor = Meter(
+        **{name: getattr(meter, name) for name in ("key", "name", "unit", *DEFINITION)} | fields,
+        version=meter.version + 1,
+        created_at=at,
+    )
+    # The key is free again before the successor takes it.
+    Meter.objects.filter(pk=meter.pk).update(superseded_at=at)
+    check_meter(successor)
+    successor.save()
+    enqueue_on_commit("metering.tasks.fill_meter", successor.pk)
+    return successor
 
 
 def check_meter(meter: Meter) -> None:

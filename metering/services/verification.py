@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 
+from django.db import transaction
+
 from customers.models import Customer
 from metering.models import Meter
 from metering.selectors.differences import Difference, differences
+from metering.services.folding import lock_usage
 
 
 def verify_usage(*, customer: Customer | None = None) -> Iterator[Difference]:
@@ -17,4 +20,9 @@ def verify_usage(*, customer: Customer | None = None) -> Iterator[Difference]:
     customers = [customer] if customer is not None else Customer.objects.order_by("key")
     for each in customers:
         for meter in meters:
-            yield from differences(meter, each)
+            if list(differences(meter, each)):
+                # What was folded or made anew between two looks is none: look with nobody folding.
+                with transaction.atomic():
+                    lock_usage(each.pk)
+                    found = list(differences(meter, each))
+                yield from found

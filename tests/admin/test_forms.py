@@ -232,12 +232,15 @@ def test_a_meter_that_does_not_fit_together_is_told(
     assert not Meter.objects.exists()
 
 
-def test_a_meter_that_counted_keeps_its_definition(desk: Client, shop: Customer) -> None:
+def test_a_meter_that_counted_gets_a_next_version(desk: Client, shop: Customer) -> None:
     meter = Meter.objects.get()
     form = {"name": meter.name, "event_type": "other", "aggregation": "count", "filters": "[]"}
 
-    response = desk.post(page("metering_meter", "change", meter.pk), form)
+    response = desk.post(page("metering_meter", "change", meter.pk), form, follow=True)
 
-    assert "has counted events" in errors(response)["__all__"][0]
+    assert "Version 2 was made" in response.content.decode()
+    assert Meter.objects.current().get().event_type == "other"
     meter.refresh_from_db()
     assert meter.event_type == "api.request"
+    assert desk.post(page("metering_meter", "change", meter.pk), form).status_code == 403
+    assert Meter.objects.count() == 2

@@ -29,6 +29,7 @@ UNREGISTERABLE = {
     "PendingBatch",
     "PendingCorrection",
     "UsageBucket",
+    "UsageLayout",
     "UsageMember",
 }
 # A plan version reads as its prices, an invoice as its lines and what was taken back of it, a

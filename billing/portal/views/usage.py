@@ -25,7 +25,7 @@ DAY = timedelta(days=1)
 @customer_page
 def usage_explorer(request: CustomerRequest) -> HttpResponse:
     """Show one meter over a range of days. Filters come in the address, so a page can be kept."""
-    meters = {meter.key: meter for meter in Meter.objects.all()}
+    meters = {meter.key: meter for meter in Meter.objects.current()}
     if not meters:
         return customer_render(request, "portal/usage_empty.html", {})
     at = timezone.now()
@@ -38,7 +38,7 @@ def usage_explorer(request: CustomerRequest) -> HttpResponse:
 @customer_page
 def usage_csv(request: CustomerRequest) -> HttpResponseBase:
     """Send the numbers of the explorer as a file; filters that it refuses lead back to it."""
-    meters = {meter.key: meter for meter in Meter.objects.all()}
+    meters = {meter.key: meter for meter in Meter.objects.current()}
     today = timezone.now().astimezone(request.customer.zone).date()
     form = UsageForm(request.GET, meters=meters, today=today, is_file=True) if meters else None
     if form is None or not form.is_valid():

@@ -22,7 +22,7 @@ class Meters(Section):
         entry.only([*IDENTITY, *fields.names], "A meter")
         key = entry.key("key")
         wanted = {"name": entry.text("name", key), **fields.read(entry)}
-        meter = Meter.objects.filter(key=key).first()
+        meter = Meter.objects.current().filter(key=key).first()
         if meter is None:
             create_meter(at=options.at, key=key, **wanted)
             return Change(f"meter {key}", "created")
@@ -30,13 +30,13 @@ class Meters(Section):
         lines = differences(found, wanted)
         if lines:
             changed = {name: value for name, value in wanted.items() if found[name] != value}
-            update_meter(meter=meter, **changed)
+            update_meter(meter=meter, at=options.at, **changed)
         return Change(f"meter {key}", "changed" if lines else "unchanged", differences=lines)
 
     @override
     def export(self, *, own_versions: bool) -> Iterable[dict[str, Any]]:
         fields = definition()
-        for meter in Meter.objects.order_by("key"):
+        for meter in Meter.objects.current().order_by("key"):
             values = {name: getattr(meter, name) for name in fields.names}
             yield {"key": meter.key, "name": meter.name, **fields.written(values)}
 

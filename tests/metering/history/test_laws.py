@@ -21,7 +21,7 @@ from metering.services.folding import fold_pending
 from metering.services.verification import verify_usage
 from tests.factories import NOW, make_customer, make_meter
 from tests.metering.history.corrected import amend, store, void
-from tests.metering.usage.definition import DEFINITIONS, counted
+from tests.metering.usage.definition import DEFINITIONS, Period, counted
 from tests.metering.usage.stored import Use
 from tests.metering.usage.stories import (
     CLOCK_CHANGES,
@@ -87,14 +87,14 @@ class Ledger:
     def report(self, event_id: str, at: datetime, properties: dict[str, Any]) -> None:
         store(self.customer, event_id, at, **properties)
         if event_id not in self.latest:
-            self.latest[event_id] = Use(at, properties)
+            self.latest[event_id] = Use(at, properties, id=event_id)
             self.current.add(event_id)
 
     def amend(self, event_id: str, at: datetime | None, properties: dict[str, Any] | None) -> None:
         amend(self.customer, event_id, timestamp=at, properties=properties)
         known = self.latest[event_id]
         said = known.properties if properties is None else properties
-        self.latest[event_id] = Use(at or known.at, said)
+        self.latest[event_id] = Use(at or known.at, said, id=event_id)
         self.current.add(event_id)
 
     def void(self, event_id: str, at: None, properties: None) -> None:
@@ -128,8 +128,9 @@ def check(
     )
     only = {} if group is None else {"endpoint": group}
     for row in rows:
-        uses = [use for use in counted(meter, ledger.uses, only) if row.start <= use.at < row.end]
-        expected = DEFINITIONS[meter.aggregation](meter, uses, ledger.customer.zone)
+        uses = counted(meter, ledger.uses, only)
+        period = Period(row.start, row.end, ledger.customer.zone)
+        expected = DEFINITIONS[meter.aggregation](meter, uses, period)
         assert row.value == expected, (row, uses)
 
 

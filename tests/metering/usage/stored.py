@@ -19,6 +19,7 @@ class Use:
     at: datetime
     properties: dict[str, Any] = field(default_factory=dict)
     type: str = TYPE
+    id: str = ""
 
 
 def store_batch(customer: Customer, uses: Iterable[Use]) -> int:
@@ -30,7 +31,7 @@ def store_batch(customer: Customer, uses: Iterable[Use]) -> int:
             customer=customer,
             timestamp=use.at,
             digest=uuid.uuid4(),
-            event_id=str(number),
+            event_id=use.id or str(number),
             type=use.type,
             properties=use.properties,
             batch_id=batch.pk,

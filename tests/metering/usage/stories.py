@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
@@ -57,7 +58,7 @@ CONDITIONS = [
     {"property": "bytes", "op": "gt", "value": "-7"},
     {"property": "bytes", "op": "gte", "value": "0.005"},
 ]
-VALUE_PROPERTIES = {"sum": "bytes", "max": "bytes", "unique_count": "user", "count": ""}
+VALUE_PROPERTIES = {"unique_count": "user", "count": ""}
 
 
 @st.composite
@@ -67,8 +68,11 @@ def meter_fields(draw: st.DrawFn, key: str) -> dict[str, Any]:
     measure = key
     if aggregations.REGISTRY[key].windowed:
         measure = draw(st.sampled_from(sorted(aggregations.windowable())))
-        fields |= {"of": measure, "window": draw(st.sampled_from(["minute", "hour", "day"]))}
-    fields["value_property"] = VALUE_PROPERTIES[measure]
+        windows = aggregations.Peak.windows
+        fields |= {"of": measure, "window": draw(st.sampled_from(windows))}
+    if "percentile" in aggregations.REGISTRY[key].needs:
+        fields["percentile"] = Decimal(draw(st.sampled_from(["0.5", "50", "66.6667", "99", "100"])))
+    fields["value_property"] = VALUE_PROPERTIES.get(measure, "bytes")
     fields["filters"] = draw(st.lists(st.sampled_from(CONDITIONS), max_size=2))
     fields["group_by"] = draw(st.sampled_from([["endpoint", "method"], ["endpoint"], []]))
     return fields
@@ -97,7 +101,8 @@ class Story:
 def stories(draw: st.DrawFn) -> Story:
     center = draw(st.sampled_from(CLOCK_CHANGES))
     instants = st.sampled_from(OFFSETS).map(lambda offset: center + offset)
-    use = st.builds(Use, instants, PROPERTIES, st.sampled_from([TYPE, TYPE, TYPE, "other"]))
+    types = st.sampled_from([TYPE, TYPE, TYPE, "other"])
+    use = st.builds(Use, instants, PROPERTIES, types, st.uuids().map(str))
     batches = st.lists(st.lists(use, min_size=3, max_size=10), min_size=1, max_size=4)
     return Story(
         zone=draw(st.sampled_from(ZONES)),

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from config.errors import DomainError
 from customers.models import Customer
 from metering.models import Meter
 from metering.selectors.usage import usage_quantity
 from metering.services.folding import fold_pending
+from metering.services.meters import update_meter
 from metering.tasks import fill_meter
 from tests.factories import NOW, make_key, make_meter
 from tests.metering.usage.stored import Use, store_batch
@@ -28,6 +30,7 @@ CALLS = {
     "of": None,
     "percentile": None,
 }
+PERCENTILE = {"aggregation": "percentile", "window": "hour", "of": "count", "percentile": "95"}
 PEAK = {"aggregation": "peak", "window": "hour", "of": "count"}
 
 
@@ -47,13 +50,18 @@ def test_a_meter_is_made_and_read_back_as_it_was_written(operator: APIClient) ->
 @pytest.mark.parametrize(
     ("fields", "field", "sentence"),
     [
-        ({"aggregation": "avg"}, "aggregation", "'avg'; use count, sum, unique_count, max or peak"),
+        ({"aggregation": "avg"}, "aggregation", "'avg'; use count, sum, unique_count, max, min"),
         ({"aggregation": "\ud800"}, "aggregation", "half of a surrogate pair"),
         ({"aggregation": "sum"}, "value_property", "Sum needs the event property to read"),
         ({"value_property": "bytes"}, "value_property", "Count takes no value_property"),
         ({"window": "day"}, "window", "Count takes no window"),
         ({"of": "sum"}, "of", "Count takes no of"),
-        ({"percentile": "95"}, "percentile", "No aggregation takes this"),
+        ({"percentile": "95"}, "percentile", "Count takes no percentile"),
+        (PERCENTILE | {"percentile": None}, "percentile", "needs the percentile to take"),
+        (PERCENTILE | {"percentile": "100.5"}, "percentile", "greater than 0 and at most 100"),
+        (PERCENTILE | {"percentile": "-1"}, "percentile", "greater than 0 and at most 100"),
+        (PERCENTILE | {"percentile": "many"}, "percentile", "valid number"),
+        (PERCENTILE | {"window": None}, "window", "Percentile needs a window"),
         ({"aggregation": "peak", "of": "count"}, "window", "Peak needs a window"),
         (PEAK | {"of": None}, "of", "Peak needs what to measure in each window"),
         (PEAK | {"of": "sum"}, "value_property", "Peak needs the event property"),
@@ -111,6 +119,11 @@ def test_a_wrong_filter_is_named_by_its_path(
     assert list(response.json()["error"]["details"]) == [f"filters.1.{path}"]
 
 
+def test_a_percentile_is_read_back_as_a_decimal_text(operator: APIClient) -> None:
+    document = post(operator, **PERCENTILE | {"percentile": "99.90"}).json()
+    assert (document["percentile"], document["window"]) == ("99.9", "hour")
+
+
 def test_a_taken_key_is_a_conflict(operator: APIClient) -> None:
     post(operator)
     response = post(operator)
@@ -148,24 +161,70 @@ def test_a_meter_without_usage_may_be_redefined(
 
 
 @pytest.mark.parametrize("is_folded", [False, True])
-def test_a_meter_with_usage_keeps_its_definition(
+def test_a_meter_with_usage_gets_a_next_version(
     operator: APIClient, acme: Customer, is_folded: bool
 ) -> None:
-    make_meter("calls")
+    first = make_meter("calls")
     store_batch(acme, [Use(NOW)])
     if is_folded:
         fold_pending(at=NOW)
-    refused = operator.patch(f"{URL}/calls", {"group_by": ["endpoint"]}, format="json")
-    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "meter_in_use")
+    changes = {"group_by": ["endpoint"], "name": "Requests"}
+    document = operator.patch(f"{URL}/calls", changes, format="json").json()
+    assert (document["version"], document["group_by"]) == (2, ["endpoint"])
+    assert operator.get(f"{URL}/calls").json() == document
+    assert operator.get(URL).json()["results"] == [document]
+    first.refresh_from_db()
+    assert (first.name, first.group_by, first.superseded_at is None) == ("Calls", [], False)
+
+
+def test_both_versions_go_on_counting(operator: APIClient, acme: Customer) -> None:
+    first = make_meter("calls")
+    store_batch(acme, [Use(NOW)])
+    operator.patch(f"{URL}/calls", {"event_type": "other"}, format="json")
+    fold_pending(at=NOW)
+    store_batch(acme, [Use(NOW), Use(NOW, type="other")])
+    fold_pending(at=NOW)
+    second = Meter.objects.current().get()
+    period: dict[str, Any] = {"customer": acme, "start": NOW, "end": second.created_at}
+    assert usage_quantity(meter=Meter.objects.get(pk=first.pk), **period) == 2
+    assert usage_quantity(meter=second, **period) == 1
+    asked: dict[str, Any] = {
+        "meter": "calls",
+        "customer": "acme",
+        "start": NOW,
+        "end": second.created_at,
+    }
+    assert operator.get("/api/v1/usage", asked).json()["data"][0]["value"] == "1"
+
+
+def test_name_and_unit_of_a_used_meter_change_in_place(operator: APIClient, acme: Customer) -> None:
+    make_meter("calls")
+    store_batch(acme, [Use(NOW)])
     renamed = {"name": "Requests", "unit": "requests", "event_type": "api.request"}
-    assert operator.patch(f"{URL}/calls", renamed, format="json").json()["unit"] == "requests"
+    document = operator.patch(f"{URL}/calls", renamed, format="json").json()
+    assert (document["version"], document["unit"]) == (1, "requests")
     assert Meter.objects.get().filled_at is not None
 
 
-def test_a_meter_being_filled_is_not_redefined(operator: APIClient) -> None:
+def test_a_meter_being_filled_gets_a_next_version(operator: APIClient) -> None:
     make_meter("calls", filled_at=None)
     response = operator.patch(f"{URL}/calls", {"event_type": "other"}, format="json")
-    assert (response.status_code, response.json()["error"]["code"]) == (409, "meter_filling")
+    assert response.json()["version"] == 2
+
+
+def test_a_wrong_next_version_changes_nothing(operator: APIClient, acme: Customer) -> None:
+    make_meter("calls")
+    store_batch(acme, [Use(NOW)])
+    response = operator.patch(f"{URL}/calls", {"aggregation": "sum"}, format="json")
+    assert (response.status_code, Meter.objects.get().superseded_at) == (422, None)
+
+
+def test_an_older_version_is_not_changed(acme: Customer) -> None:
+    first = make_meter("calls")
+    store_batch(acme, [Use(NOW)])
+    update_meter(meter=first, at=NOW, event_type="other")
+    with pytest.raises(DomainError, match="not the newest version of the meter 'calls'"):
+        update_meter(meter=first, at=NOW, event_type="third")
 
 
 def test_a_key_never_changes(operator: APIClient) -> None:
