@@ -160,6 +160,12 @@ def test_tiers_of_a_cell_run_over_all_that_falls_into_it_and_its_flat_fees_are_d
     assert matrix("", waived).amount == 0
 
 
+def test_a_matrix_keeps_its_default_in_its_document() -> None:
+    document = {"key": "a", "model": "matrix", "dimensions": ["region", "size"], "cells": [LARGE]}
+    price = parse_price({**document, "default": {"unit_amount": "2"}})
+    assert parse_price(price.as_document()) == price
+
+
 def test_bounds_of_a_matrix_are_for_all_of_it() -> None:
     usage = "eu large 3, us small 12"
     assert matrix(usage, LARGE, SMALL, minimum_amount="20").amount == 20
