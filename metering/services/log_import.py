@@ -1,41 +1,33 @@
 """Billing from an access log: every request in it becomes an event, once."""
 
-import io
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from django.db import DatabaseError
-
-from config.errors import InvalidInputError
 from config.worker_processes import worker_processes
-from metering.models import LogImport, LogImportPiece
+from metering.models import LogImport
 from metering.selectors.customers import ids_of_all
-from metering.services import event_rules as rules
-from metering.services.log_formats import find_format
 from metering.services.log_lines import (
     PIECE_BYTES,
     STANDARD_INPUT,
-    LineCounter,
     Piece,
-    lines_of,
+    PieceCutter,
     open_log,
-    read_pieces,
     sample_of,
 )
-from metering.services.log_mapping import LogMapping, build_mapping
 from metering.services.log_reading import KeptLine
 from metering.services.log_runs import (
     MOST_EXAMPLES,
     ImportPlan,
     PieceResult,
-    find_unfinished,
-    note_interrupted,
+    begin_import,
+    complete_import,
+    make_plan,
+    note_failure,
     pieces_of,
     preview_piece,
     reader_for,
@@ -95,22 +87,14 @@ def import_log(
         plan = make_plan(sample_of(file.peek(PIECE_BYTES)), format_key, mapping)
         if is_dry_run:
             return dry_run(path, file, plan, on_progress)
-        note_interrupted()
-        log_import = find_unfinished(path, plan.format_key, plan.mapping) or LogImport(
-            name="standard input" if path == STANDARD_INPUT else rules.printable(path.name),
-            format=plan.format_key,
-            mapping=plan.mapping,
-            started_at=clock(),
-        )
-        log_import.status, log_import.error, log_import.finished_at = "running", "", None
-        log_import.save()
+        log_import = begin_import(path, plan, clock())
         with running(log_import):
             run = ImportRun(log_import, is_dry_run=False)
             try:
                 done = pieces_of(log_import)
                 run.bytes_done_before = sum(piece.end - piece.start for piece in done)
                 on_progress(run.bytes_done_before)
-                pieces = numbered_pieces(file, done)
+                pieces = PieceCutter(file).pieces([(piece.start, piece.end) for piece in done])
                 plan = replace(plan, log_import_id=log_import.pk)
                 for result in store_pieces(plan, pieces, clock, workers):
                     on_progress(result.size)
@@ -122,59 +106,17 @@ def import_log(
         return run
 
 
-def make_plan(sample: Sequence[str], format_key: str, mapping: Any) -> ImportPlan:
-    """Return how to read a log that begins with these lines; raises InvalidInputError."""
-    log_format = find_format(format_key, sample)
-    compiled = build_mapping(mapping, log_format)
-    refuse_unknown_customers(compiled)
-    return ImportPlan(log_format.key, tuple(sample), compiled.document)
-
-
-def refuse_unknown_customers(mapping: LogMapping) -> None:
-    named = mapping.customer.fixed_names()
-    unknown = sorted(named - ids_of_all(named).keys())
-    if unknown:
-        raise InvalidInputError(
-            f"There is no customer {', '.join(map(rules.shortened, unknown))}. Create it first, or "
-            "name another in the mapping.",
-            field="mapping.customer",
-        )
-
-
 def dry_run(
     path: Path, file: BinaryIO, plan: ImportPlan, on_progress: Callable[[int], None]
 ) -> ImportRun:
     name = "standard input" if path == STANDARD_INPUT else path.name
     log_import = LogImport(name=name, format=plan.format_key, mapping=plan.mapping)
     run, reader = ImportRun(log_import, is_dry_run=True), reader_for(plan)
-    for piece in numbered_pieces(file, []):
+    for piece in PieceCutter(file).pieces():
         result = preview_piece(reader, piece)
         run.take_in(result)
         on_progress(result.size)
     return run
-
-
-def numbered_pieces(file: BinaryIO, done: Iterable[LogImportPiece]) -> Iterator[Piece]:
-    """Yield the pieces of a log that are not done, with the lines in them that were there before.
-
-    What is done is read too: lines are told from earlier identical ones.
-    """
-    counter = LineCounter()
-    position, line = 0, 1
-    for known in done:
-        gap = io.BytesIO(file.read(known.start - position))
-        for piece in read_pieces(gap, start=position, first_line=line):
-            yield numbered(piece, counter)
-            line = piece.first_line + len(piece.lines())
-        lines = lines_of(file.read(known.end - known.start))
-        counter.repeats(lines)
-        position, line = known.end, line + len(lines)
-    for piece in read_pieces(file, start=position, first_line=line):
-        yield numbered(piece, counter)
-
-
-def numbered(piece: Piece, counter: LineCounter) -> Piece:
-    return piece._replace(repeats=counter.repeats(piece.lines()))
 
 
 def store_pieces(
@@ -207,21 +149,7 @@ def give_up(pool: ProcessPoolExecutor, waiting: Iterable[Future[PieceResult]]) -
 
 def finish(run: ImportRun, at: datetime) -> None:
     """Mark an import as completed, and read what its processes counted."""
-    log_import = run.log_import
-    log_import.pieces.all().delete()
-    log_import.refresh_from_db()
-    log_import.status, log_import.finished_at = LogImport.Status.COMPLETED, at
-    log_import.save(update_fields=["status", "finished_at"])
-    ids: Mapping[str, int] = ids_of_all(log_import.customers)
-    run.customers = Counter({ids[key]: number for key, number in log_import.customers.items()})
-
-
-def note_failure(log_import: LogImport, error: BaseException, at: datetime) -> None:
-    """Say why an import broke off; the counts stay those of what was stored."""
-    reason = str(error) or type(error).__name__
-    with suppress(DatabaseError):
-        LogImport.objects.filter(pk=log_import.pk).update(
-            status=LogImport.Status.FAILED,
-            finished_at=at,
-            error=f"{reason} What was stored stays; start the import again to go on.",
-        )
+    complete_import(run.log_import, at)
+    counted = run.log_import.customers
+    ids: Mapping[str, int] = ids_of_all(counted)
+    run.customers = Counter({ids[key]: number for key, number in counted.items()})

@@ -4,7 +4,7 @@ import gzip
 import io
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -78,29 +78,6 @@ class GzipStream(io.RawIOBase):
             ) from error
 
 
-def read_pieces(file: BinaryIO, *, start: int = 0, first_line: int = 1) -> Iterator[Piece]:
-    """Cut what is left of a log into pieces of whole lines, which repeat nothing yet.
-
-    Only the end of the log may be a piece without an end of line.
-    """
-    rest = b""
-    while block := file.read(PIECE_BYTES):
-        content = rest + block
-        cut = content.rfind(b"\n") + 1
-        skipped = 0
-        if cut == 0 and len(content) > LONGEST_LINE:
-            skipped, cut = skip_line(file) + len(content) - LONGEST_LINE, LONGEST_LINE
-            rest = b""
-        else:
-            rest = content[cut:]
-        if cut:
-            piece = Piece(start, start + cut + skipped, first_line, content[:cut], {})
-            yield piece
-            start, first_line = piece.end, first_line + len(piece.lines())
-    if rest:
-        yield Piece(start, start + len(rest), first_line, rest, {})
-
-
 def skip_line(file: BinaryIO) -> int:
     """Read to the end of a line and return how many bytes that took."""
     skipped = 0
@@ -162,3 +139,59 @@ class LineCounter:
             self._older, self._recent = self._recent, {}
         self._recent[each] = before + 1
         return before
+
+
+class PieceCutter:
+    """Cuts a log into pieces of whole lines, with the lines in them that were there before.
+
+    `position` is the byte and `line` the number of the line that comes next. Of a log that
+    `is_growing`, a last line without an end is left for later.
+    """
+
+    def __init__(
+        self, file: BinaryIO, *, is_growing: bool = False, counter: LineCounter | None = None
+    ) -> None:
+        self.file = file
+        self.is_growing = is_growing
+        self.counter = counter or LineCounter()
+        self.position = 0
+        self.line = 1
+
+    def pieces(self, done: Iterable[tuple[int, int]] = ()) -> Iterator[Piece]:
+        """Yield the pieces between those that are done, by their first and last byte, and after.
+
+        What is done is read too: lines are told from earlier identical ones.
+        """
+        for start, end in done:
+            gap = io.BytesIO(self.file.read(start - self.position))
+            yield from self.cut(gap)
+            lines = lines_of(self.file.read(end - start))
+            self.counter.repeats(lines)
+            self.position, self.line = end, self.line + len(lines)
+        yield from self.cut(self.file)
+
+    def grown(self) -> Iterator[Piece]:
+        """Yield the pieces that a growing log got since it was read last."""
+        self.file.seek(self.position)
+        return self.cut(self.file)
+
+    def cut(self, file: BinaryIO) -> Iterator[Piece]:
+        rest = b""
+        while block := file.read(PIECE_BYTES):
+            content = rest + block
+            cut, skipped = content.rfind(b"\n") + 1, 0
+            rest = content[cut:]
+            if cut == 0 and len(content) > LONGEST_LINE:
+                skipped, cut = skip_line(file) + len(content) - LONGEST_LINE, LONGEST_LINE
+                rest = b""
+            if cut:
+                yield self.piece(content[:cut], skipped)
+        if rest and not self.is_growing:
+            yield self.piece(rest)
+
+    def piece(self, content: bytes, skipped: int = 0) -> Piece:
+        lines = lines_of(content)
+        end = self.position + len(content) + skipped
+        found = Piece(self.position, end, self.line, content, self.counter.repeats(lines))
+        self.position, self.line = end, self.line + len(lines)
+        return found

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import DatabaseError, connection, transaction
 
-from config.errors import DomainError
+from config.errors import DomainError, InvalidInputError
 from metering.models import IngestBatch, LogImport, LogImportLine, LogImportPiece
 from metering.models.imports import COUNTS
 from metering.selectors.customers import ids_of_all, keys_by_id
@@ -23,7 +23,7 @@ from metering.services import event_rules as rules
 from metering.services.ingest import IngestResult, preview_screened, store_screened
 from metering.services.log_formats import find_format
 from metering.services.log_lines import LONGEST_LINE, STANDARD_INPUT, Piece, open_log
-from metering.services.log_mapping import build_mapping
+from metering.services.log_mapping import LogMapping, build_mapping
 from metering.services.log_reading import KeptLine, Kind, LoggedItems, LogReader, LogStretch
 from metering.services.partitions import make_partitions
 
@@ -164,14 +164,24 @@ def take_in(log_import: LogImport, counts: Mapping[str, int]) -> None:
 def running(log_import: LogImport) -> Iterator[None]:
     """Hold the import's lock; raises DomainError when another process has it."""
     if not try_lock(log_import):
-        raise DomainError(
-            f"This log is being imported already, as import {log_import.pk}; wait for it to end."
-        )
+        raise already_running(log_import)
     try:
         yield
     finally:
         with suppress(DatabaseError):
             unlock(log_import)
+
+
+def refuse_running(log_import: LogImport) -> None:
+    if not try_lock(log_import):
+        raise already_running(log_import)
+    unlock(log_import)
+
+
+def already_running(log_import: LogImport) -> DomainError:
+    return DomainError(
+        f"This log is being imported already, as import {log_import.pk}; wait for it to end."
+    )
 
 
 def try_lock(log_import: LogImport) -> bool:
@@ -228,3 +238,67 @@ def holds(path: Path, pieces: Sequence[LogImportPiece]) -> bool:
             if known != bytes(piece.digest) or not content.endswith(b"\n"):
                 return False
     return True
+
+
+def begin_import(path: Path, plan: ImportPlan, at: datetime) -> LogImport:
+    """Return the import of this log that broke off, or a new one; raises DomainError.
+
+    The error is for a log that another process is importing.
+    """
+    note_interrupted()
+    log_import = find_unfinished(path, plan.format_key, plan.mapping) or LogImport(
+        name="standard input" if path == STANDARD_INPUT else rules.printable(path.name),
+        format=plan.format_key,
+        mapping=plan.mapping,
+        started_at=at,
+    )
+    if log_import.pk is not None:
+        refuse_running(log_import)
+    log_import.status, log_import.error = LogImport.Status.RUNNING, ""
+    log_import.finished_at = None
+    log_import.save()
+    return log_import
+
+
+def complete_import(log_import: LogImport, at: datetime) -> None:
+    log_import.pieces.all().delete()
+    log_import.refresh_from_db()
+    log_import.status, log_import.finished_at = LogImport.Status.COMPLETED, at
+    log_import.save(update_fields=["status", "finished_at"])
+
+
+def make_plan(sample: Sequence[str], format_key: str, mapping: Any) -> ImportPlan:
+    """Return how to read a log that begins with these lines; raises InvalidInputError."""
+    log_format = find_format(format_key, sample)
+    compiled = build_mapping(mapping, log_format)
+    refuse_unknown_customers(compiled)
+    return ImportPlan(log_format.key, tuple(sample), compiled.document)
+
+
+def refuse_unknown_customers(mapping: LogMapping) -> None:
+    named = mapping.customer.fixed_names()
+    unknown = sorted(named - ids_of_all(named).keys())
+    if unknown:
+        raise InvalidInputError(
+            f"There is no customer {', '.join(map(rules.shortened, unknown))}. Create it first, or "
+            "name another in the mapping.",
+            field="mapping.customer",
+        )
+
+
+def note_failure(log_import: LogImport, error: BaseException, at: datetime) -> None:
+    """Say why an import broke off; the counts stay those of what was stored."""
+    reason = str(error) or type(error).__name__
+    with suppress(DatabaseError):
+        LogImport.objects.filter(pk=log_import.pk).update(
+            status=LogImport.Status.FAILED,
+            finished_at=at,
+            error=f"{reason} What was stored stays; start the import again to go on.",
+        )
+
+
+def note_stopped(log_import: LogImport) -> None:
+    LogImport.objects.filter(pk=log_import.pk).update(
+        status=LogImport.Status.INTERRUPTED,
+        error="Following was stopped. Start it again to go on.",
+    )

@@ -1,7 +1,10 @@
 """`manage.py import_log FILE --mapping FILE`: bill from an access log."""
 
 import os
+import signal
+import threading
 from argparse import ArgumentParser
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, override
@@ -14,6 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from config.errors import DomainError
 from config.management.arguments import instant
 from metering.selectors.customers import keys_by_id
+from metering.services.log_following import follow_log
 from metering.services.log_formats import AUTOMATIC, REGISTRY
 from metering.services.log_import import ImportRun, import_log
 from metering.services.log_lines import STANDARD_INPUT
@@ -21,6 +25,7 @@ from metering.services.log_mapping import parse_mapping
 
 # Starting a process takes as long as importing a few megabytes.
 SMALL_BYTES = 16 * 1024 * 1024
+POLL_SECONDS = 1
 # The counts of an import and what they say; those of zero are left out, but for the first two.
 WORDS = {
     "lines": "read",
@@ -60,20 +65,29 @@ class Command(BaseCommand):
             "--dry-run", action="store_true", help="store nothing, say what would count for whom"
         )
         parser.add_argument(
+            "--follow",
+            action="store_true",
+            help="go on with what is written to the log, through its rotations, until stopped",
+        )
+        parser.add_argument(
             "--at", type=instant, help="the instant of the import, such as 2026-02-01T03:00:00Z"
         )
 
     @override
     def handle(self, *args: Any, at: datetime | None, **options: Any) -> None:
         path: Path = options["file"]
+        clock = timezone.now if at is None else lambda: at
         try:
+            if options["follow"]:
+                self.follow(path, clock, options)
+                return
             with self.progress_bar(path) as progress:
                 task = progress.add_task(path.name, total=size_of(path))
                 run = import_log(
                     path=path,
                     format_key=options["format"],
                     mapping=parse_mapping(options["mapping"].read_text()),
-                    clock=timezone.now if at is None else lambda: at,
+                    clock=clock,
                     is_dry_run=options["dry_run"],
                     workers=workers_for(path, options["workers"]),
                     on_progress=lambda size: progress.advance(task, size),
@@ -83,6 +97,23 @@ class Command(BaseCommand):
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"A file cannot be read: {error}.") from error
         self.report(run)
+
+    def follow(self, path: Path, clock: Callable[[], datetime], options: dict[str, Any]) -> None:
+        """Follow a log until SIGTERM or SIGINT arrives."""
+        if options["dry_run"]:
+            raise CommandError("--follow and --dry-run exclude each other; try the log as it is.")
+        is_stopping = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: is_stopping.set())
+        self.stdout.write(f"Following {path}; stop it at any time.")
+        follow_log(
+            path=path,
+            format_key=options["format"],
+            mapping=parse_mapping(options["mapping"].read_text()),
+            clock=clock,
+            wait=lambda: not is_stopping.wait(POLL_SECONDS),
+        )
+        self.stdout.write("Stopped; start it again to go on.")
 
     def progress_bar(self, path: Path) -> Progress:
         columns = ("[progress.description]{task.description}", BarColumn(), DownloadColumn(),

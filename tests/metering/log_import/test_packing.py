@@ -14,7 +14,6 @@ from customers.models import Customer
 from metering.models import Event, LogImport
 from metering.services import log_lines
 from metering.services.log_formats import COMBINED
-from metering.services.log_import import numbered_pieces
 from metering.services.log_mapping import build_mapping, parse_mapping
 from metering.services.log_reading import LogReader, id_of
 from metering.services.screening import canonical
@@ -74,7 +73,7 @@ def test_pieces_number_identical_lines_as_one_reading_would(
         one_by_one = log_lines.LineCounter()
         expected = [one_by_one.repeats([each]).get(0, 0) for each in lines]
         file = io.BytesIO(b"".join(each + b"\n" for each in lines))
-        pieces = list(numbered_pieces(file, []))
+        pieces = list(log_lines.PieceCutter(file).pieces())
     found = [piece.repeats.get(place, 0) for piece in pieces for place in range(len(piece.lines()))]
     assert found == expected
     assert [piece.start for piece in pieces[1:]] == [piece.end for piece in pieces[:-1]]
