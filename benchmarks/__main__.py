@@ -11,14 +11,16 @@ from django.test.utils import setup_databases, teardown_databases
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from benchmarks import capture, freshness, ingest, quotes, usage  # noqa: E402  # models need the settings
-from benchmarks.harness import Result  # noqa: E402
+# Models need the settings.
+from benchmarks import capture, freshness, ingest, logs, quotes, usage  # noqa: E402
+from benchmarks.harness import Result, Skipped  # noqa: E402
 
-BENCHMARKS: dict[str, Callable[[], Iterator[Result]]] = {
+BENCHMARKS: dict[str, Callable[[], Iterator[Result | Skipped]]] = {
     "ingest": ingest.run,
     "usage": usage.run,
     "freshness": freshness.run,
     "capture": capture.run,
+    "logs": logs.run,
     "quotes": quotes.run,
 }
 

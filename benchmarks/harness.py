@@ -35,6 +35,17 @@ class Result:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A benchmark that cannot be run here, and why."""
+
+    name: str
+    reason: str
+
+    def as_json(self) -> str:
+        return json.dumps({"name": self.name, "skipped": self.reason})
+
+
 def rounded(value: Decimal) -> str:
     """Return a figure with three significant digits, in plain notation."""
     return f"{Decimal(f'{value:.3g}'):f}"
