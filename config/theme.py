@@ -75,6 +75,7 @@ NAVIGATION = [
         listing("Refused events", "block", "metering.refusedevent"),
         listing("Batches", "inbox", "metering.ingestbatch"),
         listing("Log imports", "description", "metering.logimport"),
+        item("Try a log", "rule", "log_trial", "metering.view_logimport"),
     ),
     group(
         "Billing",

@@ -16,6 +16,13 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
+
+class TextField(forms.CharField):
+    """Several lines of text."""
+
+    widget = forms.Textarea
+
+
 if TYPE_CHECKING:
     from django.contrib.admin import FieldListFilter, StackedInline, TabularInline
     from django.contrib.admin import ModelAdmin as ThemeModelAdmin
@@ -74,6 +81,8 @@ else:
         forms.JSONField: widgets.UnfoldAdminTextareaWidget,
         forms.IntegerField: widgets.UnfoldAdminIntegerFieldWidget,
         forms.EmailField: widgets.UnfoldAdminEmailInputWidget,
+        TextField: widgets.UnfoldAdminTextareaWidget,
+        forms.FileField: widgets.UnfoldAdminFileFieldWidget,
         forms.CharField: widgets.UnfoldAdminTextInputWidget,
     }
 
@@ -88,6 +97,7 @@ __all__ = [
     "SearchResult",
     "StackedInline",
     "TabularInline",
+    "TextField",
     "ThemeChangeList",
     "ThemeModelAdmin",
     "Tone",

@@ -15,7 +15,13 @@ from tests.metering.ingest.reports import event, report
 
 INDEX = reverse("admin:index")
 ATTACK = '<script>alert(1)</script>" x-data="alert(1)"'
-OWN_PAGES = ["admin:index", "admin:usage", "admin:events", "admin:billing_invoice_changelist"]
+OWN_PAGES = [
+    "admin:index",
+    "admin:usage",
+    "admin:events",
+    "admin:log_trial",
+    "admin:billing_invoice_changelist",
+]
 
 
 def permit(user: User, *codenames: str) -> None:
@@ -49,7 +55,7 @@ def test_a_customers_member_is_sent_to_the_log_in(
     assert response["Location"].startswith(reverse("admin:login"))
 
 
-@pytest.mark.parametrize("page", ["admin:usage", "admin:events"])
+@pytest.mark.parametrize("page", ["admin:usage", "admin:events", "admin:log_trial"])
 def test_staff_without_the_permission_are_refused(
     helper_desk: tuple[Client, User], page: str
 ) -> None:
