@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from config.admin import Page, StyledForm, TextField, Tone, add_page, add_refusal, badge
 from config.errors import DomainError
+from metering.models.imports import COUNTS as WORDS
 from metering.services.log_formats import AUTOMATIC, REGISTRY
 from metering.services.log_mapping import parse_mapping
 from metering.services.log_trial import (
@@ -68,7 +69,7 @@ class LogTrialForm(StyledForm):
         values = self.cleaned_data
         if values["file"]:
             return bytes(values["file"].read())
-        return str(values["lines"]).replace("\r\n", "\n").encode()
+        return str(values["lines"]).replace("\r\n", "\n").encode() + b"\n"
 
     def format_key(self) -> str:
         chosen = self.cleaned_data["format"]
@@ -102,7 +103,9 @@ def shown(trial: LogTrial) -> dict[str, Any]:
     ]
     return {
         "trial": trial,
-        "counts": [(name, number) for name, number in trial.counts.items() if number],
+        "counts": [
+            (words, trial.counts[name]) for name, words in WORDS.items() if trial.counts[name]
+        ],
         "customers": trial.customers.most_common(),
         "endpoints": trial.endpoints.most_common(MOST_ENDPOINTS),
         "rows": rows,

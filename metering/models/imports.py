@@ -7,17 +7,18 @@ from typing import override
 from django.db import models
 from django.utils import timezone
 
-# What can become of a line, each counted in a field of LogImport; the first counts them all.
-COUNTS = (
-    "lines",
-    "accepted",
-    "duplicate",
-    "conflict",
-    "rejected",
-    "ignored",
-    "unmapped",
-    "unparsed",
-)
+# What can become of a line, each counted in a field of LogImport, and how people are told; the first
+# counts them all.
+COUNTS = {
+    "lines": "read",
+    "accepted": "counted",
+    "duplicate": "counted before",
+    "conflict": "counted before with another meaning, kept for review",
+    "rejected": "rejected",
+    "unmapped": "without a known customer",
+    "unparsed": "not readable",
+    "ignored": "ignored by the mapping, or blank",
+}
 
 
 class LogImport(models.Model):

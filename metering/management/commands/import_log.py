@@ -16,6 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from config.errors import DomainError
 from config.management.arguments import instant
+from metering.models.imports import COUNTS
 from metering.selectors.customers import keys_by_id
 from metering.services.log_following import follow_log
 from metering.services.log_formats import AUTOMATIC, REGISTRY
@@ -26,17 +27,6 @@ from metering.services.log_mapping import parse_mapping
 # Starting a process takes as long as importing a few megabytes.
 SMALL_BYTES = 16 * 1024 * 1024
 POLL_SECONDS = 1
-# The counts of an import and what they say; those of zero are left out, but for the first two.
-WORDS = {
-    "lines": "read",
-    "accepted": "counted",
-    "duplicate": "counted before",
-    "conflict": "counted before with another meaning, kept for review",
-    "rejected": "rejected",
-    "unmapped": "without a known customer",
-    "unparsed": "not readable",
-    "ignored": "ignored by the mapping, or blank",
-}
 
 
 class Command(BaseCommand):
@@ -128,7 +118,7 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"Went on at byte {run.bytes_done_before:,}, where it had broken off."
             )
-        for name, words in WORDS.items():
+        for name, words in COUNTS.items():
             number = getattr(log_import, name)
             if number or name in {"lines", "accepted"}:
                 self.stdout.write(f"{number:>12,} {words}")
