@@ -30,7 +30,7 @@ STATUS_TONES: dict[str, Tone] = {
 
 @register(LogImport)
 class LogImportAdmin(ReadOnlyAdmin[LogImport]):
-    """Imports are started with `manage.py import_log`."""
+    """Imports are started with `manage.py import_log`; the page "Try a log" shows what one would do."""
 
     list_display = ("name", "status_badge", "started_at", *COUNTS)
     list_filter = (("status", ChoicesDropdownFilter), ("started_at", DayRangeFilter))
@@ -41,7 +41,7 @@ class LogImportAdmin(ReadOnlyAdmin[LogImport]):
             None,
             {"fields": ("name", "format", "status_badge", "started_at", "finished_at", "error")},
         ),
-        ("Lines", {"fields": (*COUNTS, "kept")}),
+        ("Lines", {"fields": (*COUNTS, "kept", "customers")}),
         ("Mapping", {"fields": ("mapping",)}),
     )
     readonly_fields = ("status_badge", "kept")

@@ -51,6 +51,7 @@ VARIABLES = {
     "duration": ("request_time",),
     "target": ("request_uri", "uri"),
 }
+LONGEST_TEMPLATE = 2_000
 NOTHING = frozenset({NONE, "", None})
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))", re.ASCII)
 
@@ -161,6 +162,8 @@ def nginx_format(template: str) -> PatternFormat:
 
     Raises InvalidInputError when it has no time, request or status, or names a variable twice.
     """
+    if len(template) > LONGEST_TEMPLATE:
+        raise wrong_template(f"it has more than {LONGEST_TEMPLATE:,} characters")
     pattern, names = pattern_of(template)
     known = {name: name for name in names}
     aliases = {

@@ -288,7 +288,8 @@ def refuse_unknown_customers(mapping: LogMapping) -> None:
 
 def note_failure(log_import: LogImport, error: BaseException, at: datetime) -> None:
     """Say why an import broke off; the counts stay those of what was stored."""
-    reason = str(error) or type(error).__name__
+    is_stopped = isinstance(error, KeyboardInterrupt)
+    reason = "It was stopped." if is_stopped else str(error) or type(error).__name__
     with suppress(DatabaseError):
         LogImport.objects.filter(pk=log_import.pk).update(
             status=LogImport.Status.FAILED,

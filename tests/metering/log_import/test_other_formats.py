@@ -153,6 +153,7 @@ def test_lines_that_tell_no_request_are_not_guessed_at(key: str, text: str) -> N
         ("[$time_local] $status", "it must have $request, or $request_method and $request_uri"),
         ('[$time_local] "$request"', "it must have $status"),
         ("[$time_local] $status $request $status", "it names $status twice"),
+        ("$status" + "x" * 2_000, "it has more than 2,000 characters"),
     ],
 )
 def test_a_log_format_that_says_too_little_is_told(template: str, sentence: str) -> None:
