@@ -12,6 +12,7 @@ from customers.models import ApiKey
 from customers.principals import Scope
 from customers.services import CUSTOMER_SCOPES
 from metering.models import Meter
+from metering.selectors.events import EventFilters
 from metering.windows import midnight
 
 SCOPE_WORDS = {
@@ -32,6 +33,26 @@ class DateInput(forms.DateInput):
 
     def __init__(self) -> None:
         super().__init__(format="%Y-%m-%d")
+
+
+class EventsForm(forms.Form):
+    """Which events to show. Days are the customer's own; the last one is included."""
+
+    event_id = forms.CharField(label="Id", required=False)
+    event_type = forms.CharField(label="Type", required=False)
+    property_name = forms.CharField(label="Property", required=False)
+    property_value = forms.CharField(label="With the value", required=False)
+    start = forms.DateField(label="From", required=False, widget=DateInput)
+    end = forms.DateField(label="Through", required=False, widget=DateInput)
+
+    def filters(self, zone: ZoneInfo) -> EventFilters:
+        asked = dict(self.cleaned_data)
+        first, last = asked.pop("start"), asked.pop("end")
+        return EventFilters(
+            **asked,
+            start=first and midnight(first, zone),
+            end=last and midnight(last + timedelta(days=1), zone),
+        )
 
 
 class KeyForm(forms.Form):

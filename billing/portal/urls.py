@@ -3,7 +3,7 @@
 from django.urls import URLPattern, path, register_converter
 from django.urls.converters import StringConverter
 
-from billing.portal.views import home, invoices, keys, overview, usage
+from billing.portal.views import events, home, invoices, keys, overview, usage
 
 
 class NameConverter(StringConverter):
@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern] = [
     path(CUSTOMER, overview.overview, name="portal-overview"),
     path(CUSTOMER + "usage/", usage.usage_explorer, name="portal-usage"),
     path(CUSTOMER + "usage.csv", usage.usage_csv, name="portal-usage-csv"),
+    path(CUSTOMER + "events/", events.event_list, name="portal-events"),
     path(CUSTOMER + "keys/", keys.key_list, name="portal-keys"),
     path(CUSTOMER + "keys/new/", keys.key_create, name="portal-key-create"),
     path(CUSTOMER + "keys/<int:key_id>/revoke/", keys.key_revoke, name="portal-key-revoke"),

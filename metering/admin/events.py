@@ -32,6 +32,8 @@ class EventsForm(StyledForm):
     meter = forms.ModelChoiceField(
         Meter.objects.current(), label="Counted by", required=False, empty_label="Any meter or none"
     )
+    property_name = forms.CharField(label="Property", required=False)
+    property_value = forms.CharField(label="With the value", required=False)
     first_on = forms.DateField(label="From", required=False)
     last_on = forms.DateField(label="Through", required=False)
 
@@ -61,6 +63,8 @@ def filters_of(asked: dict[str, Any]) -> EventFilters:
         event_id=asked["event_id"],
         event_type=asked["event_type"],
         meter=asked["meter"],
+        property_name=asked["property_name"],
+        property_value=asked["property_value"],
         start=first and midnight(first, customer.zone),
         end=last and midnight(last + ONE_DAY, customer.zone),
     )

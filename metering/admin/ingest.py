@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, override
+from typing import Any, cast, override
 
+from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
 from config.admin import (
     AutocompleteSelectFilter,
@@ -13,15 +15,20 @@ from config.admin import (
     DayRangeFilter,
     ReadOnlyAdmin,
     ReadOnlyInline,
+    StyledForm,
     Tone,
     badge,
+    detail_action,
     display,
     link_to,
     list_action,
     register,
 )
 from config.queue import enqueue_on_commit
+from customers.models import User
 from metering.models import IngestBatch, RefusedEvent
+from metering.services.corrections import LONGEST_REASON
+from metering.services.refused import accept_conflict
 
 KIND_TONES: dict[str, Tone] = {
     RefusedEvent.Kind.CONFLICT: "warning",
@@ -79,6 +86,10 @@ class IngestBatchAdmin(ReadOnlyAdmin[IngestBatch]):
         return "Folding is queued."
 
 
+class AcceptForm(StyledForm):
+    reason = forms.CharField(max_length=LONGEST_REASON, help_text="Kept with the correction.")
+
+
 @register(RefusedEvent)
 class RefusedEventAdmin(ReadOnlyAdmin[RefusedEvent]):
     list_display = ("received_at", "kind_badge", "customer", "event_id", "code", "message")
@@ -88,8 +99,8 @@ class RefusedEventAdmin(ReadOnlyAdmin[RefusedEvent]):
         ("received_at", DayRangeFilter),
     )
     list_select_related = ("customer",)
-    search_fields = ("event_id", "code", "message")
-    search_help_text = "Event id, code or message"
+    search_fields = ("event_id", "code", "message", "payload")
+    search_help_text = "Event id, code, message or anything in the event as it was sent"
     date_hierarchy = "received_at"
     ordering = ("-id",)
     fields = (
@@ -103,6 +114,25 @@ class RefusedEventAdmin(ReadOnlyAdmin[RefusedEvent]):
         "payload",
     )
     readonly_fields = ("kind_badge", "customer_link", "batch_link")
+    actions_detail = ("accept",)
+
+    @detail_action(
+        "Accept",
+        "The event that stands is amended: from now on it says what this one says. Both stay "
+        "readable, and the correction names you and your reason.",
+        icon="check",
+        tone="warning",
+        form=AcceptForm,
+        offered=lambda refused: refused.kind == RefusedEvent.Kind.CONFLICT,
+    )
+    def accept(self, request: HttpRequest, refused: RefusedEvent, values: dict[str, Any]) -> str:
+        accept_conflict(
+            refused=refused,
+            reason=values["reason"],
+            principal=cast("User", request.user).principal(),
+            at=timezone.now(),
+        )
+        return f"The event {refused.event_id} says now what this report says."
 
     @display(description="Kind", ordering="kind")
     def kind_badge(self, refused: RefusedEvent) -> str:

@@ -17,15 +17,19 @@ from config.errors import InvalidInputError
 from customers.models import Customer
 from metering.filters import is_storable
 from metering.identity import id_digest
-from metering.models import Event, EventKey, Meter
+from metering.models import Event, EventKey, Meter, RefusedEvent
 from metering.selectors.meter_sql import CURRENT, matches_sql, meter_params
 
 LARGEST_PAGE = 500
+MOST_REFUSED = 20
 INSTANT_BYTES = 8
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = """
     e.timestamp, e.digest, e.event_id, e.type, e.properties, e.batch_id, e.voided_batch_id
 """
+HAS_PROPERTY = "(e.properties -> %(property)s) IS NOT NULL"
+# As text, as conditions of meters compare it: 200 and "200" are the same.
+PROPERTY_IS = "(e.properties ->> %(property)s) = %(property_value)s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class EventFilters:
     """Which of a customer's events to show; what is left out does not narrow.
 
     `start` and `end` bound the events' timestamps: `[start, end)`. `meter` shows what it counts.
+    `property_name` shows events that have the property, with `property_value` where it is given.
     """
 
     event_id: str = ""
@@ -40,6 +45,12 @@ class EventFilters:
     meter: Meter | None = None
     start: datetime | None = None
     end: datetime | None = None
+    property_name: str = ""
+    property_value: str = ""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (self.event_type, self.property_name, self.property_value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +137,14 @@ def event_by_id(*, customer: Customer, event_id: str) -> Event | None:
     return page.events[0] if page.events else None
 
 
+def refused_reports(*, customer: Customer, event_id: str) -> list[RefusedEvent]:
+    """Return the latest reports of a customer's event that were not counted, newest first."""
+    if not is_storable(event_id):
+        return []
+    refused = RefusedEvent.objects.filter(customer=customer, event_id=event_id)
+    return list(refused.order_by("-id")[:MOST_REFUSED])
+
+
 def conditions(customer: Customer, filters: EventFilters) -> tuple[str, dict[str, Any]] | None:
     """Return SQL over the event `e` and its parameters, or None when nothing can match."""
     params: dict[str, Any] = {"customer": customer.pk}
@@ -136,7 +155,7 @@ def conditions(customer: Customer, filters: EventFilters) -> tuple[str, dict[str
             return None
         parts.append("e.timestamp = %(key_at)s AND e.digest = %(key_digest)s")
         params |= {"key_at": key.timestamp, "key_digest": key.digest}
-    if not is_storable(filters.event_type):
+    if not all(map(is_storable, filters.texts)):
         return None
     if filters.event_type:
         parts.append("e.type = %(type)s")
@@ -144,6 +163,9 @@ def conditions(customer: Customer, filters: EventFilters) -> tuple[str, dict[str
     if filters.meter is not None:
         parts.append(matches_sql(filters.meter))
         params |= meter_params(filters.meter)
+    if filters.property_name:
+        parts.append(PROPERTY_IS if filters.property_value else HAS_PROPERTY)
+        params |= {"property": filters.property_name, "property_value": filters.property_value}
     if filters.start is not None:
         parts.append("e.timestamp >= %(start)s")
         params["start"] = filters.start

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from customers.principals import Principal
 from metering.models import IngestBatch, PendingBatch, RefusedEvent
@@ -16,6 +16,7 @@ from metering.selectors.event_keys import content_digests
 from metering.services import event_rules as rules
 from metering.services.decoding import EventDocument, Item
 from metering.services.event_rules import Reason
+from metering.services.partitions import make_for_backfill
 from metering.services.refused import Items, keep_refused
 from metering.services.screening import Desk, Refusal, StorableEvent, screen_events
 from metering.services.storing import (
@@ -87,6 +88,8 @@ def ingest_events(
         return IngestResult()
     desk = desk_for(items, principal, at, is_backfill=is_backfill)
     events, refusals = screen_events(items=items, desk=desk)
+    if is_backfill and not connection.in_atomic_block:
+        make_for_backfill(instants=[instant(event.microseconds) for event in events])
     return store_screened(
         events=events,
         refusals=refusals,

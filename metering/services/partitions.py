@@ -11,9 +11,12 @@ from datetime import UTC, date, datetime
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
+from metering.selectors.months import waiting_months
 from metering.windows import next_month
 
 MONTHS_AHEAD = 3
+# Bounds what one backfill with wild timestamps makes: planning takes longer with each partition.
+MOST_MONTHS = 36
 ATTEMPTS = 10
 PAUSE_SECONDS = 0.2
 # Whoever waits for a lock makes everybody behind wait too, so it is given up soon.
@@ -37,11 +40,31 @@ MAKE_PARTITION = """
 
 
 def make_partitions_ahead(*, at: datetime) -> list[str]:
-    """Make the partitions of this month and the next three; return the names of new ones."""
+    """Make the partitions of this month and the next three; return the names of new ones.
+
+    So are those of months whose events wait in the default partition, the latest first and
+    MOST_MONTHS at a time; their events move.
+    """
     months = [at.astimezone(UTC).date().replace(day=1)]
     for _ in range(MONTHS_AHEAD):
         months.append(next_month(months[-1]))
-    return make_partitions(months=months)
+    return make_partitions(months=[*months, *waiting_months()[:MOST_MONTHS]])
+
+
+def make_for_backfill(*, instants: Iterable[datetime]) -> list[str]:
+    """Make the partitions that a backfill needs, as far as they are few and the table is not busy.
+
+    Whatever has none waits in the default partition for the daily task; nothing is refused.
+    """
+    months = {at.astimezone(UTC).date().replace(day=1) for at in instants}
+    if len(months) > MOST_MONTHS:
+        return []
+    try:
+        return make_partitions(months=months)
+    except OperationalError as error:
+        if not isinstance(error.__cause__, LockNotAvailable):
+            raise
+        return []
 
 
 def make_partitions(*, months: Iterable[date]) -> list[str]:

@@ -3,11 +3,16 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 
-from metering.models import IngestBatch, RefusedEvent
+from config.errors import DomainError
+from customers.principals import Principal
+from metering.models import Correction, IngestBatch, RefusedEvent
+from metering.selectors.events import event_by_id
+from metering.services.corrections import amend_event
 from metering.services.decoding import EventDocument, Item
 from metering.services.event_rules import printable
 from metering.services.screening import Refusal
@@ -17,6 +22,7 @@ LONGEST_PAYLOAD = 100_000
 KEPT_FOR = timedelta(days=90)
 BEYOND_KEEPING = "(nested too deeply to be kept)"
 
+_decoder = msgspec.json.Decoder(EventDocument, float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -46,6 +52,36 @@ def keep_refused(
             received_at=batch.received_at,
         )
         for refusal in refusals
+    )
+
+
+def accept_conflict(
+    *, refused: RefusedEvent, reason: str, principal: Principal, at: datetime
+) -> Correction:
+    """Amend the event that stands with what a conflicting report of it says.
+
+    Raises DomainError when it is no conflict or tells of another type, which no amendment
+    changes, and what `amend_event` raises.
+    """
+    if refused.kind != RefusedEvent.Kind.CONFLICT or refused.customer is None:
+        message = "Only a conflict can be accepted: nothing stands that this could amend."
+        raise DomainError(message, code="no_conflict")
+    says = _decoder.decode(refused.payload)
+    standing = event_by_id(customer=refused.customer, event_id=says.id)
+    if standing is not None and standing.type != says.type:
+        message = (
+            f"The event that stands is of the type {standing.type}, this one of {says.type}. Void "
+            "that one and report this one under a new id."
+        )
+        raise DomainError(message, code="other_type")
+    return amend_event(
+        customer=refused.customer,
+        event_id=says.id,
+        reason=reason,
+        principal=principal,
+        at=at,
+        properties=says.properties or {},
+        timestamp=says.timestamp,
     )
 
 

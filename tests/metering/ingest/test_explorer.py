@@ -79,7 +79,10 @@ def test_filters_narrow_by_type_meter_and_id(acme: Customer, days: list[str]) ->
     assert ids(acme, meter=errors) == ["y"]
     assert ids(acme, event_id="01-a") == ["01-a"]
     assert ids(acme, event_id="x", meter=errors) == []
-    assert ids(acme, event_type="\0") == []
+    assert ids(acme, property_name="status") == ["y"]
+    assert ids(acme, property_name="status", property_value="500") == ["y"]
+    assert ids(acme, property_name="status", property_value="200") == []
+    assert ids(acme, event_type="\0") == ids(acme, property_name="\0") == []
 
 
 def test_an_event_is_found_by_its_id_for_its_own_customer_only(

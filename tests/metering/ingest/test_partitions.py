@@ -8,7 +8,12 @@ from django.db import connection
 from customers.models import Customer
 from metering import tasks
 from metering.models import Event
-from metering.services.partitions import make_partitions, make_partitions_ahead
+from metering.services.partitions import (
+    make_for_backfill,
+    make_partitions,
+    make_partitions_ahead,
+)
+from tests.factories import NOW
 from tests.metering.ingest.reports import event, partitions_in_use, report, stored_ids
 
 pytestmark = pytest.mark.django_db
@@ -67,4 +72,19 @@ def test_an_event_that_moved_is_still_known(acme: Customer) -> None:
     report([event("a", timestamp="2026-03-10T00:00:00Z")])
     make_partitions(months=[MARCH])
     assert report([event("a", timestamp="2026-03-10T00:00:00Z")]).duplicate == 1
+    assert stored_ids() == ["a"]
+
+
+def test_a_backfill_makes_the_partitions_it_needs_unless_they_are_many(acme: Customer) -> None:
+    made = make_for_backfill(instants=[datetime(2019, month, 9, tzinfo=UTC) for month in (1, 1, 2)])
+    assert made == ["metering_event_2019_01", "metering_event_2019_02"]
+    years = [datetime(year, 1, 1, tzinfo=UTC) for year in range(1970, 2020)]
+    assert make_for_backfill(instants=years) == []
+
+
+def test_the_daily_task_moves_what_waits_in_the_default_partition(acme: Customer) -> None:
+    report([event("a", timestamp="2018-03-10T00:00:00Z")], is_backfill=True)
+    assert "metering_event_default" in partitions_in_use()
+    make_partitions_ahead(at=NOW)
+    assert "metering_event_2018_03" in partitions_in_use()
     assert stored_ids() == ["a"]
