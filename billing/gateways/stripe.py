@@ -5,16 +5,14 @@ retries reuse it. Too many requests are waited out here, because the SDK does no
 """
 
 import functools
-import hashlib
 import json
 import logging
 import os
 import random
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 # Said before the SDK looks: it prints advice to tools that it believes to be automated.
 os.environ.setdefault("STRIPE_SUPPRESS_NOTICES", "true")
@@ -22,6 +20,13 @@ os.environ.setdefault("STRIPE_SUPPRESS_NOTICES", "true")
 import stripe
 from django.conf import settings
 
+from billing.gateways.answers import (
+    customer_state,
+    instant,
+    invoice_state,
+    line_state,
+    payment_state,
+)
 from billing.gateways.errors import (
     BusyError,
     CardDeclinedError,
@@ -35,7 +40,7 @@ from billing.gateways.errors import (
     StripeGatewayError,
     WebhookRefusedError,
 )
-from billing.gateways.minor_units import from_minor, to_minor
+from billing.gateways.requests import customer_params, invoice_params, lines_params
 from billing.gateways.token_bucket import TokenBucket
 from billing.gateways.values import (
     CustomerDraft,
@@ -47,14 +52,6 @@ from billing.gateways.values import (
     PaymentState,
     WebhookMessage,
 )
-
-if TYPE_CHECKING:
-    from stripe.params import (
-        CustomerCreateParams,
-        InvoiceAddLinesParams,
-        InvoiceAddLinesParamsLine,
-        InvoiceCreateParams,
-    )
 
 API_VERSION = stripe.api_version
 STRIPE_API_BASE = "https://api.stripe.com"
@@ -69,8 +66,6 @@ OWN_SERVER_RATE = 200
 # Waits after an answer of 429, each up to twice as long by chance.
 BUSY_WAITS_MS = (500, 1000, 2000, 4000)
 
-NAME_LENGTH = 256
-DESCRIPTION_LENGTH = 500
 WEBHOOK_TOLERANCE = timedelta(seconds=300)
 
 # Messages without a code that say the invoice has moved on.
@@ -265,124 +260,6 @@ def error_kind(error: stripe.StripeError) -> type[StripeGatewayError]:
     if code == "invoice_not_editable" or MOVED_ON.search(error.user_message or ""):
         return StateMovedError
     return RefusedError
-
-
-def payload_digest(draft: CustomerDraft | InvoiceDraft | Sequence[LineDraft]) -> str:
-    """Return a digest of the request that `draft` becomes, to prove it is still the same one."""
-    params: Any
-    match draft:
-        case CustomerDraft():
-            params = customer_params(draft)
-        case InvoiceDraft():
-            params = invoice_params(draft)
-        case _:
-            params = lines_params(draft)
-    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
-
-
-def customer_params(draft: CustomerDraft, *, is_update: bool = False) -> "CustomerCreateParams":
-    """Return the request; an update says an empty text too, which clears the field."""
-    address = {key: clean(value, NAME_LENGTH) for key, value in draft.address.items()}
-    given: dict[str, Any] = {
-        "name": clean(draft.name, NAME_LENGTH),
-        "email": clean(draft.email, 512),
-        "address": address if any(address.values()) else "",
-    }
-    params: Any = {key: value for key, value in given.items() if value or is_update}
-    if re.fullmatch(r"[a-z]{2}(-[A-Z]{2})?", draft.locale):
-        params["preferred_locales"] = [draft.locale]
-    params["metadata"] = draft.metadata
-    found: CustomerCreateParams = params
-    return found
-
-
-def invoice_params(draft: InvoiceDraft) -> "InvoiceCreateParams":
-    params: InvoiceCreateParams = {
-        "customer": draft.customer_id,
-        "currency": draft.currency.lower(),
-        # Nothing happens to the draft by itself before it has been read back.
-        "auto_advance": False,
-        "collection_method": "charge_automatically",
-        "pending_invoice_items_behavior": "exclude",
-        # Left out, a discount of the customer's would be inherited.
-        "discounts": "",
-        "number": draft.number,
-        "metadata": draft.metadata,
-    }
-    if draft.days_until_due is not None:
-        params["collection_method"] = "send_invoice"
-        params["days_until_due"] = draft.days_until_due
-    return params
-
-
-def lines_params(lines: Sequence[LineDraft]) -> "InvoiceAddLinesParams":
-    return {"lines": [line_params(line) for line in lines]}
-
-
-def line_params(line: LineDraft) -> "InvoiceAddLinesParamsLine":
-    start = int(line.period_start.timestamp())
-    # Stripe's periods include their last second.
-    end = max(start, int(line.period_end.timestamp()) - 1)
-    return {
-        "amount": to_minor(line.amount, line.currency),
-        "description": clean(line.description, DESCRIPTION_LENGTH),
-        "discountable": False,
-        "metadata": {"line": line.reference},
-        "period": {"start": start, "end": end},
-    }
-
-
-def clean(text: str, limit: int) -> str:
-    """Return `text` without control characters and no longer than Stripe allows."""
-    spaced = "".join(" " if unicodedata.category(char) == "Cc" else char for char in text).strip()
-    return spaced if len(spaced) <= limit else spaced[: limit - 1] + "…"
-
-
-def customer_state(found: stripe.Customer) -> CustomerState:
-    is_deleted = bool(getattr(found, "deleted", False))
-    metadata = {} if is_deleted else texts(found.metadata)
-    return CustomerState(id=found.id, is_deleted=is_deleted, metadata=metadata)
-
-
-def invoice_state(found: stripe.Invoice) -> InvoiceState:
-    currency = found.currency.upper()
-    paid_at = found.status_transitions.paid_at
-    return InvoiceState(
-        id=found.id,
-        status=found.status or "",
-        customer_id=str(found.customer or ""),
-        currency=currency,
-        number=found.number or "",
-        total=from_minor(found.total, currency),
-        amount_paid=from_minor(found.amount_paid, currency),
-        hosted_invoice_url=found.hosted_invoice_url or "",
-        invoice_pdf=found.invoice_pdf or "",
-        paid_at=instant(paid_at) if paid_at else None,
-        metadata=texts(found.metadata),
-    )
-
-
-def line_state(found: stripe.InvoiceLineItem) -> LineState:
-    return LineState(
-        id=found.id,
-        reference=texts(found.metadata).get("line", ""),
-        amount=from_minor(found.amount, found.currency),
-    )
-
-
-def payment_state(found: stripe.InvoicePayment) -> PaymentState:
-    paid_at = found.status_transitions.paid_at or found.created
-    amount = from_minor(found.amount_paid or 0, found.currency)
-    return PaymentState(id=found.id, amount=amount, paid_at=instant(paid_at))
-
-
-def texts(metadata: Any) -> dict[str, str]:
-    found: dict[str, str] = metadata.to_dict() if metadata else {}
-    return found
-
-
-def instant(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def verified_webhook(

@@ -22,7 +22,8 @@ from billing.gateways.errors import (
     OutcomeUnknownError,
     StripeGatewayError,
 )
-from billing.gateways.stripe import StripeGateway, payload_digest
+from billing.gateways.requests import payload_digest
+from billing.gateways.stripe import StripeGateway
 from billing.models import Invoice, StripePush
 from billing.selectors.locks import only_one
 from billing.selectors.stripe import invoices_to_push, pushes_to_retry

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from billing.gateways.errors import BusyError, GoneError, StateMovedError
-from billing.gateways.stripe import StripeGateway, payload_digest
+from billing.gateways.requests import payload_digest
+from billing.gateways.stripe import StripeGateway
 from billing.gateways.values import (
     CustomerDraft,
     CustomerState,

@@ -15,13 +15,8 @@ from pytest_django import Settings
 from billing.checks import check_stripe
 from billing.gateways import errors
 from billing.gateways.minor_units import DECIMALS, from_minor, to_minor
-from billing.gateways.stripe import (
-    StripeGateway,
-    clean,
-    default_rate,
-    gateway_from_settings,
-    payload_digest,
-)
+from billing.gateways.requests import clean, payload_digest
+from billing.gateways.stripe import StripeGateway, default_rate, gateway_from_settings
 from billing.gateways.token_bucket import TokenBucket
 from billing.gateways.values import CustomerDraft, InvoiceDraft
 from billing.models import Invoice, StripePush
