@@ -11,8 +11,9 @@ from datetime import datetime
 from django.db import DataError, transaction
 
 from billing.gateways.errors import GoneError, StripeGatewayError, WebhookRefusedError
-from billing.gateways.stripe import API_VERSION, StripeGateway, verified_webhook
+from billing.gateways.stripe import API_VERSION, StripeGateway
 from billing.gateways.values import InvoiceState, WebhookMessage
+from billing.gateways.webhooks import verified_webhook
 from billing.models import Invoice, StripeEvent, StripePush
 from billing.selectors.stripe import events_to_handle, push_of
 from billing.services.payments import follow_stripe
