@@ -3,8 +3,8 @@
 from django.utils import timezone
 
 from billing.gateways.stripe import gateway_from_settings
-from billing.models import Invoice, StripeEvent
-from billing.services import stripe_events, stripe_push
+from billing.models import Invoice, StripeEvent, StripeOperation
+from billing.services import stripe_events, stripe_operations, stripe_push
 from billing.services.nightly import run_nightly
 
 
@@ -20,6 +20,14 @@ def push_invoice(invoice_id: int) -> str:
     )
 
 
+def run_stripe_operation(operation_id: int) -> str:
+    return stripe_operations.run_operation(
+        operation=StripeOperation.objects.get(pk=operation_id),
+        gateway=gateway_from_settings(),
+        at=timezone.now(),
+    )
+
+
 def handle_stripe_event(event_id: int) -> None:
     stripe_events.handle_stripe_event(
         event=StripeEvent.objects.get(pk=event_id),
@@ -30,4 +38,5 @@ def handle_stripe_event(event_id: int) -> None:
 
 def retry_stripe() -> None:
     stripe_push.retry_pushes(gateway=gateway_from_settings(), at=timezone.now())
+    stripe_operations.retry_operations(gateway=gateway_from_settings(), at=timezone.now())
     stripe_events.handle_waiting_events(gateway=gateway_from_settings(), at=timezone.now())

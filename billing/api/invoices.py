@@ -66,11 +66,22 @@ class InvoiceViewSet(mixins.ListModelMixin, GenericViewSet[Invoice]):
         """Issue a draft now, without waiting for the end of its grace."""
         return self.answer(invoicing.finalize_invoice(invoice=self.get_object(), at=timezone.now()))
 
-    @extend_schema(request=None)
+    @extend_schema(request=None, responses={200: InvoiceSerializer, 202: InvoiceSerializer})
     @action(detail=True, methods=["post"])
     def void(self, request: Request, number: str) -> Response:
-        """Declare that nothing is owed on an issued invoice."""
-        return self.answer(invoicing.void_invoice(invoice=self.get_object(), at=timezone.now()))
+        """Declare that nothing is owed on an issued invoice.
+
+        One that is at Stripe is voided there first: the answer is 202 until it is.
+        """
+        voided = invoicing.void_invoice(invoice=self.get_object(), at=timezone.now())
+        return self.answer_when(voided, Invoice.Status.VOID)
+
+    @extend_schema(request=None, responses={200: InvoiceSerializer, 202: InvoiceSerializer})
+    @action(detail=True, methods=["post"])
+    def uncollectible(self, request: Request, number: str) -> Response:
+        """Give up on an open invoice, at Stripe too: the answer is 202 until it is so there."""
+        given_up = invoicing.mark_uncollectible(invoice=self.get_object(), at=timezone.now())
+        return self.answer_when(given_up, Invoice.Status.UNCOLLECTIBLE)
 
     @extend_schema(request=None, responses={202: InvoiceSerializer})
     @action(detail=True, methods=["post"])
@@ -82,3 +93,8 @@ class InvoiceViewSet(mixins.ListModelMixin, GenericViewSet[Invoice]):
 
     def answer(self, invoice: Invoice) -> Response:
         return Response(self.get_serializer(invoice).data)
+
+    def answer_when(self, invoice: Invoice, wanted: str) -> Response:
+        """Answer with the invoice; with 202 while Stripe still has to do what was wanted."""
+        code = status.HTTP_200_OK if invoice.status == wanted else status.HTTP_202_ACCEPTED
+        return Response(self.get_serializer(invoice).data, status=code)

@@ -8,10 +8,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from billing.gateways.minor_units import to_minor
-from billing.gateways.values import CustomerDraft, InvoiceDraft, LineDraft
+from billing.gateways.values import (
+    CreditNoteDraft,
+    CustomerDraft,
+    InvoiceDraft,
+    LineDraft,
+    TaxDraft,
+)
 
 if TYPE_CHECKING:
     from stripe.params import (
+        CreditNoteCreateParams,
         CustomerCreateParams,
         InvoiceAddLinesParams,
         InvoiceAddLinesParamsLine,
@@ -20,9 +27,13 @@ if TYPE_CHECKING:
 
 NAME_LENGTH = 256
 DESCRIPTION_LENGTH = 500
+FOOTER_LENGTH = 5000
+TAX_NAME_LENGTH = 50
 
 
-def payload_digest(draft: CustomerDraft | InvoiceDraft | Sequence[LineDraft]) -> str:
+def payload_digest(
+    draft: CustomerDraft | InvoiceDraft | CreditNoteDraft | Sequence[LineDraft],
+) -> str:
     """Return a digest of the request that `draft` becomes, to prove it is still the same one."""
     params: Any
     match draft:
@@ -30,6 +41,8 @@ def payload_digest(draft: CustomerDraft | InvoiceDraft | Sequence[LineDraft]) ->
             params = customer_params(draft)
         case InvoiceDraft():
             params = invoice_params(draft)
+        case CreditNoteDraft():
+            params = credit_note_params(draft)
         case _:
             params = lines_params(draft)
     return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
@@ -64,6 +77,13 @@ def invoice_params(draft: InvoiceDraft) -> "InvoiceCreateParams":
         "number": draft.number,
         "metadata": draft.metadata,
     }
+    if draft.custom_fields:
+        params["custom_fields"] = [
+            {"name": clean(name, 40), "value": clean(value, 140)}
+            for name, value in draft.custom_fields
+        ]
+    if draft.footer:
+        params["footer"] = clean(draft.footer, FOOTER_LENGTH)
     if draft.days_until_due is not None:
         params["collection_method"] = "send_invoice"
         params["days_until_due"] = draft.days_until_due
@@ -78,13 +98,50 @@ def line_params(line: LineDraft) -> "InvoiceAddLinesParamsLine":
     start = int(line.period_start.timestamp())
     # Stripe's periods include their last second.
     end = max(start, int(line.period_end.timestamp()) - 1)
-    return {
+    params: InvoiceAddLinesParamsLine = {
         "amount": to_minor(line.amount, line.currency),
         "description": clean(line.description, DESCRIPTION_LENGTH),
         "discountable": False,
         "metadata": {"line": line.reference},
         "period": {"start": start, "end": end},
     }
+    if line.taxes:
+        params["tax_amounts"] = [tax_params(tax, line.currency) for tax in line.taxes]
+    return params
+
+
+def tax_params(tax: TaxDraft, currency: str) -> Any:
+    return {
+        "amount": to_minor(tax.amount, currency),
+        "taxable_amount": to_minor(tax.taxable_amount, currency),
+        "tax_rate_data": {
+            "display_name": clean(tax.name, TAX_NAME_LENGTH),
+            # As text: a Decimal could go out as 1E-7, and binary fractions are not exact.
+            "percentage": format(tax.percent, "f"),
+            "inclusive": False,
+        },
+    }
+
+
+def credit_note_params(draft: CreditNoteDraft) -> "CreditNoteCreateParams":
+    params: CreditNoteCreateParams = {
+        "invoice": draft.invoice_id,
+        "lines": [
+            {
+                "type": "custom_line_item",
+                "description": clean(description, DESCRIPTION_LENGTH),
+                "quantity": 1,
+                "unit_amount": to_minor(amount, draft.currency),
+            }
+            for description, amount in draft.lines
+        ],
+        "memo": clean(draft.memo, FOOTER_LENGTH),
+        "email_type": "none",
+        "metadata": draft.metadata,
+    }
+    if draft.is_paid:
+        params["out_of_band_amount"] = to_minor(draft.total, draft.currency)
+    return params
 
 
 def clean(text: str, limit: int) -> str:

@@ -5,11 +5,12 @@ retries reuse it. Too many requests are waited out here, because the SDK does no
 """
 
 import functools
+import hashlib
 import logging
 import os
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,10 +21,13 @@ import stripe
 from django.conf import settings
 
 from billing.gateways.answers import (
+    credit_note_state,
     customer_state,
     invoice_state,
     line_state,
     payment_state,
+    reversal_state,
+    webhook_message,
 )
 from billing.gateways.errors import (
     BusyError,
@@ -37,9 +41,16 @@ from billing.gateways.errors import (
     StateMovedError,
     StripeGatewayError,
 )
-from billing.gateways.requests import customer_params, invoice_params, lines_params
+from billing.gateways.requests import (
+    credit_note_params,
+    customer_params,
+    invoice_params,
+    lines_params,
+)
 from billing.gateways.token_bucket import TokenBucket
 from billing.gateways.values import (
+    CreditNoteDraft,
+    CreditNoteState,
     CustomerDraft,
     CustomerState,
     InvoiceDraft,
@@ -47,6 +58,8 @@ from billing.gateways.values import (
     LineDraft,
     LineState,
     PaymentState,
+    ReversalState,
+    WebhookMessage,
 )
 
 API_VERSION = stripe.api_version
@@ -87,6 +100,8 @@ class StripeGateway:
         self.environment = environment
         self.livemode = secret_key.startswith(("sk_live_", "rk_live_"))
         self.account = f"{environment}:{'live' if self.livemode else 'test'}"
+        # Tells keys apart without keeping one.
+        self.key_digest = hashlib.sha256(secret_key.encode()).hexdigest()
         self.busy_waits_ms = busy_waits_ms
         self.bucket = TokenBucket(requests_per_second or default_rate(api_base, self.livemode))
         client = stripe.StripeClient(
@@ -171,6 +186,36 @@ class StripeGateway:
         """Have Stripe mail the invoice. On a draft this would finalize it: verify first."""
         self.call(lambda: self.api.invoices.send_invoice(invoice_id, {}, {"idempotency_key": key}))
 
+    def pay_invoice(self, invoice_id: str, *, key: str) -> None:
+        """Charge the default payment method. On a draft this would finalize it: verify first.
+
+        Raises CardDeclinedError, which is saved under the key: another attempt needs another one.
+        """
+        self.call(lambda: self.api.invoices.pay(invoice_id, {}, {"idempotency_key": key}))
+
+    def void_invoice(self, invoice_id: str, *, key: str) -> None:
+        self.call(lambda: self.api.invoices.void_invoice(invoice_id, {}, {"idempotency_key": key}))
+
+    def mark_uncollectible(self, invoice_id: str, *, key: str) -> None:
+        self.call(
+            lambda: self.api.invoices.mark_uncollectible(invoice_id, {}, {"idempotency_key": key})
+        )
+
+    def delete_draft(self, invoice_id: str) -> None:
+        """Delete a draft; a second time raises GoneError."""
+        self.call(lambda: self.api.invoices.delete(invoice_id))
+
+    def invoices_created_since(self, instant: datetime) -> Iterator[InvoiceState]:
+        """Yield every invoice of the account made at `instant` or later, a page at a time."""
+        after: dict[str, str] = {}
+        while True:
+            params: Any = {"created": {"gte": int(instant.timestamp())}, "limit": PAGE, **after}
+            page = self.call(lambda params=params: self.api.invoices.list(params))  # type: ignore[misc]
+            yield from (invoice_state(found) for found in page.data)
+            if not page.has_more or not page.data:
+                return
+            after = {"starting_after": page.data[-1].id}
+
     def payments_of(self, state: InvoiceState) -> list[PaymentState]:
         """Return the payments that succeeded, without asking when nothing was paid."""
         if not state.amount_paid:
@@ -181,6 +226,69 @@ class StripeGateway:
                 for found in self.api.invoice_payments.list(
                     {"invoice": state.id, "status": "paid", "limit": PAGE}
                 ).auto_paging_iter()
+            ]
+        )
+
+    def payments_by_intent(self, payment_intent: str) -> list[PaymentState]:
+        """Return the payments of invoices that a payment intent made."""
+        return self.call(
+            lambda: [
+                payment_state(found)
+                for found in self.api.invoice_payments.list(
+                    {"payment": {"type": "payment_intent", "payment_intent": payment_intent}}
+                ).auto_paging_iter()
+            ]
+        )
+
+    def retrieve_refund(self, refund_id: str) -> ReversalState:
+        return self.call(lambda: reversal_state(self.api.refunds.retrieve(refund_id)))
+
+    def retrieve_dispute(self, dispute_id: str) -> ReversalState:
+        return self.call(lambda: reversal_state(self.api.disputes.retrieve(dispute_id)))
+
+    def preview_credit_note(self, draft: CreditNoteDraft) -> CreditNoteState:
+        """Return what `draft` would come to; nothing is made."""
+        params: Any = credit_note_params(draft)
+        return self.call(lambda: credit_note_state(self.api.credit_notes.preview(params)))
+
+    def create_credit_note(self, draft: CreditNoteDraft, *, key: str) -> CreditNoteState:
+        params = credit_note_params(draft)
+        return self.call(
+            lambda: credit_note_state(
+                self.api.credit_notes.create(params, {"idempotency_key": key})
+            )
+        )
+
+    def credit_notes_of(self, invoice_id: str) -> list[CreditNoteState]:
+        return self.call(
+            lambda: [
+                credit_note_state(found)
+                for found in self.api.credit_notes.list(
+                    {"invoice": invoice_id, "limit": PAGE}
+                ).auto_paging_iter()
+            ]
+        )
+
+    def portal_url(self, customer_id: str, *, return_url: str, key: str) -> str:
+        """Open a session of Stripe's billing portal; its address is short-lived and a secret."""
+        return self.call(
+            lambda: (
+                self.api.billing_portal.sessions.create(
+                    {"customer": customer_id, "return_url": return_url}, {"idempotency_key": key}
+                ).url
+            )
+        )
+
+    def missed_events(self, types: Sequence[str], *, since: datetime) -> list[WebhookMessage]:
+        """Return events of these types that no endpoint took in; Stripe keeps them for 30 days."""
+        earliest = int(since.timestamp())
+        return self.call(
+            lambda: [
+                webhook_message(found.to_dict(for_json=True))
+                for found in self.api.events.list(
+                    {"delivery_success": False, "created": {"gte": earliest}, "limit": PAGE}
+                ).auto_paging_iter()
+                if found.type in types
             ]
         )
 
@@ -197,6 +305,7 @@ class StripeGateway:
                 found = sorted_error(error)
                 if wait is None or error.http_status != 429:
                     raise found from error
+                self.bucket.slow_down()
                 self.bucket.block(random.randint(wait, 2 * wait))  # noqa: S311
         raise AssertionError("unreachable")
 

@@ -19,9 +19,14 @@ class CustomerDraft:
 
 @dataclass(frozen=True, slots=True)
 class CustomerState:
+    """A customer as Stripe has it; one that was deleted has nothing but its id."""
+
     id: str
     is_deleted: bool
     metadata: dict[str, str]
+    name: str = ""
+    email: str = ""
+    payment_method: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,18 @@ class InvoiceDraft:
     number: str
     days_until_due: int | None
     metadata: dict[str, str]
+    custom_fields: tuple[tuple[str, str], ...] = ()
+    footer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaxDraft:
+    """The part of a tax that is shown on one line; `percent` is that of its rate."""
+
+    name: str
+    percent: Decimal
+    amount: Decimal
+    taxable_amount: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,54 @@ class LineDraft:
     currency: str
     period_start: datetime
     period_end: datetime
+    taxes: tuple[TaxDraft, ...] = ()
+
+    @property
+    def tax(self) -> Decimal:
+        return sum((tax.amount for tax in self.taxes), start=Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNoteDraft:
+    """What is taken back of an invoice, in finished amounts.
+
+    Of an invoice that is paid, the money is given back outside Stripe: Stripe moves none.
+    """
+
+    invoice_id: str
+    currency: str
+    lines: tuple[tuple[str, Decimal], ...]
+    memo: str
+    is_paid: bool
+    metadata: dict[str, str]
+
+    @property
+    def total(self) -> Decimal:
+        return sum((amount for _, amount in self.lines), start=Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNoteState:
+    id: str
+    invoice_id: str
+    status: str
+    currency: str
+    total: Decimal
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReversalState:
+    """A refund or a dispute as Stripe has it; `payment_intent` leads to the payment."""
+
+    id: str
+    kind: str
+    payment_intent: str
+    amount: Decimal
+    currency: str
+    status: str
+    reason: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +117,7 @@ class LineState:
     id: str
     reference: str
     amount: Decimal
+    tax: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +134,12 @@ class InvoiceState:
     hosted_invoice_url: str
     invoice_pdf: str
     paid_at: datetime | None
+    created_at: datetime
+    credited: Decimal = Decimal(0)
+    credited_after_payment: Decimal = Decimal(0)
+    attempt_count: int = 0
+    next_payment_attempt_at: datetime | None = None
+    finalization_error: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
 
 
@@ -78,6 +150,7 @@ class PaymentState:
     id: str
     amount: Decimal
     paid_at: datetime
+    invoice_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

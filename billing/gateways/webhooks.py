@@ -4,11 +4,10 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import stripe
 
-from billing.gateways.answers import instant
+from billing.gateways.answers import instant, webhook_message
 from billing.gateways.errors import WebhookRefusedError
 from billing.gateways.values import WebhookMessage
 
@@ -49,20 +48,3 @@ def is_signed(body: bytes, header: str, secret: str) -> bool:
     except (stripe.SignatureVerificationError, UnicodeDecodeError):
         return False
     return True
-
-
-def webhook_message(document: dict[str, Any]) -> WebhookMessage:
-    if document["object"] != "event":
-        raise ValueError("no event")
-    subject = document["data"]["object"]
-    return WebhookMessage(
-        event_id=str(document["id"]),
-        type=str(document["type"]),
-        account=str(document.get("account") or ""),
-        livemode=bool(document["livemode"]),
-        api_version=str(document.get("api_version") or ""),
-        object_kind=str(subject.get("object") or ""),
-        object_id=str(subject.get("id") or ""),
-        created_at=instant(int(document["created"])),
-        payload=document,
-    )

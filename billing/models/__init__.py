@@ -2,7 +2,19 @@ from billing.models.catalog import Plan, PlanVersion, Price
 from billing.models.credit_notes import CreditNote, CreditNoteLine
 from billing.models.invoices import Invoice, InvoiceLine, NumberSeries, Payment
 from billing.models.runs import BillingRun
-from billing.models.stripe import StripeCustomer, StripeEvent, StripePush, StripePushStep
+from billing.models.stripe import (
+    Collection,
+    StripeCustomer,
+    StripeEvent,
+    StripePush,
+    StripePushStep,
+)
+from billing.models.stripe_work import (
+    PaymentReversal,
+    StripeOperation,
+    StripeQueue,
+    StripeReconciliation,
+)
 from billing.models.subscriptions import (
     Subscription,
     SubscriptionChange,
@@ -12,19 +24,24 @@ from billing.models.subscriptions import (
 
 __all__ = [
     "BillingRun",
+    "Collection",
     "CreditNote",
     "CreditNoteLine",
     "Invoice",
     "InvoiceLine",
     "NumberSeries",
     "Payment",
+    "PaymentReversal",
     "Plan",
     "PlanVersion",
     "Price",
     "StripeCustomer",
     "StripeEvent",
+    "StripeOperation",
     "StripePush",
     "StripePushStep",
+    "StripeQueue",
+    "StripeReconciliation",
     "Subscription",
     "SubscriptionChange",
     "SubscriptionPeriod",

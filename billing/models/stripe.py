@@ -8,7 +8,15 @@ from django.db import models
 from django.utils import timezone
 
 from billing.models.invoices import Invoice
+from billing.models.stripe_work import QueuedWork
 from customers.models import Customer
+
+
+class Collection(models.TextChoices):
+    """How the money of an invoice comes in."""
+
+    SEND_INVOICE = "send_invoice", "Send the invoice"
+    CHARGE_AUTOMATICALLY = "charge_automatically", "Charge automatically"
 
 
 class StripeCustomer(models.Model):
@@ -27,6 +35,19 @@ class StripeCustomer(models.Model):
     failures = models.PositiveIntegerField(default=0)
     payload_digest = models.CharField(max_length=64, blank=True)
     updates = models.PositiveIntegerField(default=0, help_text="Changes sent since it was made.")
+    collection_method = models.CharField(
+        max_length=20,
+        choices=Collection,
+        default=Collection.SEND_INVOICE,
+        help_text="Charging takes a payment method at Stripe; without one the invoice is sent.",
+    )
+    payment_method = models.CharField(
+        max_length=255, blank=True, help_text="Stripe's id of the default payment method."
+    )
+    deleted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Stripe said that somebody deleted it there."
+    )
+    attention = models.TextField(blank=True, help_text="What differs at Stripe.")
 
     class Meta:
         constraints = [
@@ -40,7 +61,7 @@ class StripeCustomer(models.Model):
         return self.stripe_id or f"{self.customer} (not at Stripe yet)"
 
 
-class StripePush(models.Model):
+class StripePush(QueuedWork):
     """How far an invoice has got on its way to Stripe."""
 
     class Status(models.TextChoices):
@@ -61,19 +82,28 @@ class StripePush(models.Model):
     stripe_number = models.CharField(max_length=100, blank=True)
     hosted_invoice_url = models.URLField(max_length=1000, blank=True)
     invoice_pdf = models.URLField(max_length=1000, blank=True)
-    attention = models.TextField(blank=True, help_text="What a person has to look into.")
     is_delivery_unknown = models.BooleanField(
         default=False, help_text="Whether Stripe sent the e-mail could not be found out."
     )
-    last_error = models.TextField(blank=True, help_text="Why the latest attempt stopped.")
-    attempts = models.PositiveIntegerField(default=0, help_text="Attempts that stopped, in a row.")
-    request_id = models.CharField(
-        max_length=100, blank=True, help_text="Stripe's own, for support."
+    collection_method = models.CharField(
+        max_length=20,
+        choices=Collection,
+        default=Collection.SEND_INVOICE,
+        help_text="As decided when the push began.",
+    )
+    collection_problem = models.TextField(
+        blank=True, help_text="Why the money did not come, and what the customer has to do."
+    )
+    attempt_count = models.PositiveIntegerField(default=0, help_text="Payments Stripe has tried.")
+    next_payment_attempt_at = models.DateTimeField(null=True, blank=True)
+    links_read_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the addresses of its pages were last read."
+    )
+    lines_compared_at = models.DateTimeField(
+        null=True, blank=True, help_text="When all its lines were compared after it was final."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     first_started_at = models.DateTimeField(null=True, blank=True)
-    completed_at = models.DateTimeField(null=True, blank=True)
-    retry_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "stripe pushes"

@@ -1,10 +1,12 @@
 """What people do: pay, fail to pay, void, and meddle in the Dashboard."""
 
 from billing.sandbox.account import Account
-from billing.sandbox.invoices import find
+from billing.sandbox.customers import change
+from billing.sandbox.invoices import find, shown
 from billing.sandbox.lifecycle import DECLINED, pay_invoice, void_invoice
 from billing.sandbox.lines import remove_line
 from billing.sandbox.refusals import RefusalError
+from billing.sandbox.reversals import dispute, refund
 from billing.sandbox.store import new_id
 
 
@@ -47,4 +49,32 @@ def give_discount(account: Account, customer_id: str, percent_off: int) -> None:
     account.store.put("customer", customer_id, customer)
 
 
-ACTIONS = {"pay": pay, "decline": decline, "void": void}
+def use_card(account: Account, customer_id: str, payment_method: str) -> None:
+    """Make a card the one that is charged, as the customer does in the billing portal."""
+    customer = account.find("customer", "customer", customer_id, param="customer")
+    change(customer, {"invoice_settings": {"default_payment_method": payment_method}})
+    account.store.put("customer", customer_id, customer)
+    account.emit("customer.updated", dict(customer))
+
+
+def fail_finalization(account: Account, invoice_id: str) -> str:
+    """Report that a draft could not be finalized, as automatic tax does."""
+    invoice = find(account, invoice_id)
+    invoice["last_finalization_error"] = {
+        "code": "customer_tax_location_invalid",
+        "message": "The customer's location isn't recognized.",
+        "type": "invalid_request_error",
+    }
+    account.store.put("invoice", invoice_id, invoice)
+    account.emit("invoice.finalization_failed", shown(account, invoice))
+    return "Finalization failed."
+
+
+ACTIONS = {
+    "pay": pay,
+    "decline": decline,
+    "void": void,
+    "refund": refund,
+    "dispute": dispute,
+    "fail_finalization": fail_finalization,
+}

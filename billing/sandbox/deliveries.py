@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from billing.sandbox.account import Account
-from billing.sandbox.events import live_secrets, public
-from billing.sandbox.store import Record
+from billing.sandbox.events import live_secrets
+from billing.sandbox.store import Record, public
 
 TIMEOUT_SECONDS = 10
 MAX_DELAY_SECONDS = 3600

@@ -14,7 +14,7 @@ from billing.sandbox.params import (
     text,
 )
 from billing.sandbox.refusals import unsaved
-from billing.sandbox.store import Record, new_id
+from billing.sandbox.store import Record, new_id, public
 
 # R19: a rolled secret goes on signing beside the new one for a day.
 ROLLED_SECRET_SECONDS = 24 * 3600
@@ -54,10 +54,6 @@ def list_events(account: Account, tree: Tree) -> Record:
         and is_within(event["created"], params.get("created", {}))
     ]
     return listed(found, params, "/v1/events")
-
-
-def public(event: Record) -> Record:
-    return {key: value for key, value in event.items() if not key.startswith("_")}
 
 
 def create_endpoint(account: Account, tree: Tree) -> Record:

@@ -21,7 +21,7 @@ from billing.sandbox.params import (
     text,
 )
 from billing.sandbox.refusals import RefusalError, missing, unsaved
-from billing.sandbox.store import Record, new_id
+from billing.sandbox.store import Record, new_id, public
 
 # R15: a draft with auto_advance finalizes itself after an hour and a second.
 SELF_FINALIZING_SECONDS = 3601
@@ -305,14 +305,13 @@ def shown(account: Account, invoice: Record, expand: list[str] | None = None) ->
     }
     is_public = invoice["status"] != "draft" and invoice["number"]
     hosted = f"{account.public_url}/i/{invoice['id']}" if is_public else None
-    found = {key: value for key, value in invoice.items() if not key.startswith("_")}
-    found |= {
+    found = public(invoice) | {
         "lines": page,
         "hosted_invoice_url": hosted,
         "invoice_pdf": f"{hosted}/pdf" if hosted else None,
     }
     if expand and "payments" in expand:
-        data = payments_of(account, invoice["id"])
+        data = [public(payment) for payment in payments_of(account, invoice["id"])]
         found["payments"] = {"object": "list", "data": data, "has_more": False, "url": url}
     return found
 

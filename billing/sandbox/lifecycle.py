@@ -10,14 +10,38 @@ from billing.sandbox.params import (
     boolean,
     bounds,
     choice,
+    hash_of,
     read_params,
     text,
 )
 from billing.sandbox.refusals import RefusalError
-from billing.sandbox.store import Record, new_id
+from billing.sandbox.store import Record, new_id, public
 
 SECONDS_A_DAY = 86_400
 DECLINED = "pm_card_chargeDeclined"
+AUTHENTICATION = "pm_card_authenticationRequired"
+# What a card is refused with (R8), and the event that says so.
+CARD_ERRORS = {
+    DECLINED: (
+        "invoice.payment_failed",
+        RefusalError(
+            "Your card was declined.",
+            status=402,
+            kind="card_error",
+            code="card_declined",
+            decline_code="generic_decline",
+        ),
+    ),
+    AUTHENTICATION: (
+        "invoice.payment_action_required",
+        RefusalError(
+            "This payment requires additional user action before it can be completed.",
+            status=402,
+            kind="card_error",
+            code="invoice_payment_intent_requires_action",
+        ),
+    ),
+}
 
 PAY: dict[str, Reader] = {
     "payment_method": text(may_be_empty=False),
@@ -29,6 +53,10 @@ PAY: dict[str, Reader] = {
 PAYMENT_FILTERS: dict[str, Reader] = {
     **PAGE,
     "invoice": text(),
+    "payment": hash_of(
+        {"type": choice("payment_intent", "payment_record"), "payment_intent": text()},
+        required=("type",),
+    ),
     "status": choice("open", "paid", "canceled"),
     "created": bounds,
 }
@@ -136,7 +164,7 @@ def pay_invoice(account: Account, tree: Tree, invoice_id: str) -> Record:
             "There is no default payment method set on this customer or invoice.",
             param="payment_method",
         )
-    charge(account, invoice, is_declined=method == DECLINED)
+    charge(account, invoice, method)
     return shown(account, invoice, expand)
 
 
@@ -148,20 +176,15 @@ def refuse_unpayable(invoice: Record) -> None:
         raise RefusalError("You can't pay a void invoice.")
 
 
-def charge(account: Account, invoice: Record, *, is_declined: bool) -> None:
+def charge(account: Account, invoice: Record, method: str) -> None:
     """Try the card once: paid in full, or left open with a card error (R8)."""
     invoice["attempt_count"] += 1
     invoice["attempted"] = True
     account.store.put("invoice", invoice["id"], invoice)
-    if is_declined:
-        account.emit("invoice.payment_failed", shown(account, invoice))
-        raise RefusalError(
-            "Your card was declined.",
-            status=402,
-            kind="card_error",
-            code="card_declined",
-            decline_code="generic_decline",
-        )
+    if method in CARD_ERRORS:
+        kind, refusal = CARD_ERRORS[method]
+        account.emit(kind, shown(account, invoice))
+        raise refusal
     now, amount = account.now(), invoice["amount_remaining"]
     payment: Record = {
         "id": new_id("inpay"),
@@ -176,10 +199,11 @@ def charge(account: Account, invoice: Record, *, is_declined: bool) -> None:
         "payment": {"type": "payment_intent", "payment_intent": new_id("pi")},
         "status": "paid",
         "status_transitions": {"canceled_at": None, "paid_at": now},
+        "_charge": new_id("ch"),
     }
     account.store.put("invoice_payment", payment["id"], payment)
     invoice["amount_paid"] += amount
-    account.emit("invoice_payment.paid", payment)
+    account.emit("invoice_payment.paid", public(payment))
     settle(account, invoice)
     account.emit("invoice.payment_succeeded", shown(account, invoice))
 
@@ -231,10 +255,12 @@ def list_invoice_payments(account: Account, tree: Tree) -> Record:
         if "invoice" in params
         else list(reversed(table.values()))
     )
+    intent = params.get("payment", {}).get("payment_intent")
     found = [
-        payment
+        public(payment)
         for payment in wanted
-        if payment["status"] == params.get("status", payment["status"])
+        if intent in {None, payment["payment"]["payment_intent"]}
+        and payment["status"] == params.get("status", payment["status"])
         and is_within(payment["created"], params.get("created", {}))
     ]
     return listed(found, params, "/v1/invoice_payments")

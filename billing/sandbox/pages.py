@@ -17,7 +17,12 @@ from billing.sandbox.store import Record
 
 STYLE = (Path(__file__).parent / "style.css").read_text()
 LATEST = 200
-BUTTONS = (("pay", "Pay", "main"), ("decline", "Decline", ""), ("void", "Void", ""))
+BUTTONS = {
+    "open": (("pay", "Pay", "main"), ("decline", "Decline", ""), ("void", "Void", "")),
+    "uncollectible": (("pay", "Pay", "main"), ("decline", "Decline", ""), ("void", "Void", "")),
+    "paid": (("refund", "Refund", ""), ("dispute", "Dispute", "")),
+}
+CARDS = (("pm_card_visa", "A card that works"), ("pm_card_chargeDeclined", "One that is declined"))
 ZERO_DECIMAL = frozenset(
     [
         "bif",
@@ -63,7 +68,9 @@ def answer(api: Api, method: str, path: str, query: str, body: str) -> Page:
                     return document(account, find(account, invoice_id))
             case "GET", ["portal", customer_id]:
                 with account.lock:
-                    return portal(account, customer_id)
+                    return portal(account, customer_id, notice(query))
+            case "POST", ["portal", customer_id, "card"]:
+                return use_card(api, customer_id, body)
             case "POST", ["i", invoice_id, verb] if verb in actions.ACTIONS:
                 return act(api, invoice_id, verb, body)
     except RefusalError as refusal:
@@ -78,6 +85,12 @@ def act(api: Api, invoice_id: str, verb: str, body: str) -> Page:
     except RefusalError as refusal:
         message = refusal.message
     return Page("", status=303, location=f"{back}?notice={quote(message)}")
+
+
+def use_card(api: Api, customer_id: str, body: str) -> Page:
+    card = parse_qs(body).get("card", [""])[0]
+    change(api, lambda: actions.use_card(api.account, customer_id, card))
+    return Page("", status=303, location=f"/portal/{customer_id}?notice=Saved.")
 
 
 def notice(query: str) -> str:
@@ -128,8 +141,8 @@ def document(account: Account, invoice: Record) -> Page:
     return laid_out(title, main)
 
 
-def portal(account: Account, customer_id: str) -> Page:
-    customer = account.find("customer", "customer", customer_id)
+def portal(account: Account, customer_id: str, told: str) -> Page:
+    customer = account.find("customer", "customer", customer_id, param="customer")
     mine = [
         invoice
         for invoice in reversed(account.store.table("invoice").values())
@@ -138,7 +151,17 @@ def portal(account: Account, customer_id: str) -> Page:
     rows = "".join(row(invoice) for invoice in mine)
     empty = '<div class="sheet empty">No invoices yet.</div>'
     table = f'<div class="sheet list"><table><tbody>{rows}</tbody></table></div>'
-    return laid_out(f"Billing of {customer.get('name') or customer_id}", table if rows else empty)
+    main = told + payment_method(customer) + (table if rows else empty)
+    return laid_out(f"Billing of {customer.get('name') or customer_id}", main)
+
+
+def payment_method(customer: Record) -> str:
+    used = customer["invoice_settings"]["default_payment_method"]
+    choices = "".join(
+        f'<button name="card" value="{card}">{escape(label)}</button>' for card, label in CARDS
+    )
+    return f"""<article class="sheet narrow"><p>Payment method: {escape(used or "none")}</p>
+        <form method="post" action="/portal/{customer["id"]}/card">{choices}</form></article>"""
 
 
 def lines_table(account: Account, invoice: Record) -> str:
@@ -153,11 +176,11 @@ def lines_table(account: Account, invoice: Record) -> str:
 
 
 def buttons(invoice: Record, *, back: str) -> str:
-    if invoice["status"] not in {"open", "uncollectible"}:
+    if invoice["status"] not in BUTTONS or not invoice["total"]:
         return ""
     made = "".join(
         f'<button class="{kind}" formaction="/i/{invoice["id"]}/{verb}">{label}</button>'
-        for verb, label, kind in BUTTONS
+        for verb, label, kind in BUTTONS[invoice["status"]]
     )
     return f'<form method="post"><input type="hidden" name="back" value="{back}">{made}</form>'
 

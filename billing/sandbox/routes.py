@@ -3,7 +3,15 @@
 import re
 from collections.abc import Callable
 
-from billing.sandbox import customers, events, invoices, lifecycle, lines
+from billing.sandbox import (
+    credit_notes,
+    customers,
+    events,
+    invoices,
+    lifecycle,
+    lines,
+    reversals,
+)
 from billing.sandbox.account import ACCOUNT_ID, Account
 from billing.sandbox.params import EXPAND, Tree, read_params
 from billing.sandbox.refusals import RefusalError
@@ -45,6 +53,14 @@ ROUTES: dict[str, Handler] = {
     "POST /v1/invoices/{id}/pay": lifecycle.pay_invoice,
     "POST /v1/invoices/{id}/void": lifecycle.void_invoice,
     "POST /v1/invoices/{id}/mark_uncollectible": lifecycle.mark_uncollectible,
+    "POST /v1/credit_notes": credit_notes.create_credit_note,
+    "GET /v1/credit_notes": credit_notes.list_credit_notes,
+    "GET /v1/credit_notes/preview": credit_notes.preview_credit_note,
+    "GET /v1/credit_notes/{id}": credit_notes.retrieve_credit_note,
+    "GET /v1/refunds": reversals.list_refunds,
+    "GET /v1/refunds/{id}": reversals.retrieve_refund,
+    "GET /v1/disputes": reversals.list_disputes,
+    "GET /v1/disputes/{id}": reversals.retrieve_dispute,
     "GET /v1/invoice_payments": lifecycle.list_invoice_payments,
     "GET /v1/events": events.list_events,
     "GET /v1/events/{id}": events.retrieve_event,

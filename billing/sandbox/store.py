@@ -117,3 +117,8 @@ def locked(path: Path) -> TextIO:
 
 def new_id(prefix: str) -> str:
     return prefix + "_" + "".join(secrets.choice(ALPHABET) for _ in range(24))
+
+
+def public(record: Record) -> Record:
+    """Return what the API shows of a record: names with an underscore are the server's own."""
+    return {key: value for key, value in record.items() if not key.startswith("_")}

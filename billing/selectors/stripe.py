@@ -4,11 +4,13 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from billing.models import Invoice, InvoiceLine, StripeEvent, StripePush
+from billing.models import Invoice, InvoiceLine, StripeEvent, StripeOperation, StripePush
 from billing.models.invoices import InvoiceQuerySet
 
 # An event is handled by the task that its arrival queues; this long after, that task is lost.
 EVENT_PATIENCE = timedelta(minutes=5)
+# An invoice is pushed by the task that its issue queues, or by the nightly run.
+LOST_AFTER = timedelta(minutes=15)
 DONE = (StripePush.Status.COMPLETED, StripePush.Status.SKIPPED)
 
 
@@ -27,10 +29,34 @@ def invoices_to_push() -> InvoiceQuerySet:
 
 
 def pushes_to_retry(at: datetime) -> InvoiceQuerySet:
-    """Return invoices whose push stopped and is to be taken up again by `at`."""
-    return Invoice.objects.filter(
-        stripe_push__status=StripePush.Status.PENDING, stripe_push__retry_at__lte=at
-    ).order_by("stripe_push__retry_at", "pk")
+    """Return invoices whose push stopped and is to be taken up again by `at`.
+
+    Those whose push never began are among them once their own task must have been lost.
+    """
+    pending = Q(stripe_push__status=StripePush.Status.PENDING)
+    is_due = Q(stripe_push__retry_at__lte=at) | Q(stripe_push__retry_at=None)
+    lost = invoices_to_push().filter(stripe_push=None, issued_at__lte=at - LOST_AFTER)
+    due = Invoice.objects.filter((pending & is_due) | Q(pk__in=lost.order_by().values("pk")))
+    return due.order_by("stripe_push__retry_at", "pk")
+
+
+def is_at_stripe(invoice: Invoice) -> bool:
+    """Return whether anything of an invoice can be at Stripe, a lost draft included."""
+    pushes = StripePush.objects.filter(invoice=invoice).exclude(first_started_at=None)
+    return pushes.exclude(status=StripePush.Status.SKIPPED, stripe_invoice_id="").exists()
+
+
+def is_being_voided(invoice: Invoice) -> bool:
+    return invoice.stripe_operations.filter(
+        kind=StripeOperation.Kind.VOID, status=StripeOperation.Status.PENDING
+    ).exists()
+
+
+def operations_to_retry(at: datetime) -> QuerySet[StripeOperation]:
+    """Return what was asked of invoices at Stripe and is to be taken up again by `at`."""
+    is_due = Q(retry_at__lte=at) | Q(retry_at=None, requested_at__lte=at - LOST_AFTER)
+    pending = StripeOperation.objects.filter(is_due, status=StripeOperation.Status.PENDING)
+    return pending.order_by("requested_at", "pk")
 
 
 def events_to_handle(at: datetime) -> QuerySet[StripeEvent]:

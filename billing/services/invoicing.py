@@ -11,10 +11,13 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from billing.models import Invoice, InvoiceLine, StripePush, Subscription, SubscriptionPeriod
+from billing.models import Invoice, InvoiceLine, StripeOperation, Subscription, SubscriptionPeriod
 from billing.selectors.accounts import RECOMPUTED
+from billing.selectors.stripe import is_at_stripe
 from billing.services.drafting import Document, draft_accounts
 from billing.services.issuing import Issue, issue_drafts
+from billing.services.payments import set_void
+from billing.services.stripe_operations import request_operation
 from config.errors import DomainError
 from config.queue import enqueue_on_commit
 from customers.models import Customer
@@ -136,21 +139,26 @@ def queue_push(*, invoice: Invoice) -> None:
     """
     if invoice.is_draft:
         raise DomainError("A draft is not pushed: finalize it first.", code="not_issued")
+    require_stripe()
+    enqueue_on_commit("billing.tasks.push_invoice", invoice.pk)
+
+
+def require_stripe() -> None:
     if not settings.STRIPE_SECRET_KEY:
         raise DomainError(
-            "STRIPE_SECRET_KEY is not set, so nothing can be pushed to Stripe.",
+            "STRIPE_SECRET_KEY is not set, so nothing can be asked of Stripe.",
             code="stripe_not_configured",
         )
-    enqueue_on_commit("billing.tasks.push_invoice", invoice.pk)
 
 
 @transaction.atomic
 def void_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     """Declare that nothing is owed on an issued invoice. Its number and content stay.
 
-    What it billed is waived: it is not billed again, unless `reissue_invoice` asks for that.
-    Raises DomainError for a draft, for a paid invoice, for one that money has been received for,
-    and for one that Stripe has: customers could go on paying it there.
+    What it billed is waived: it is not billed again, unless `reissue_invoice` asks for that. One
+    that is at Stripe stays as it is until Stripe has voided it, because customers could go on
+    paying it there. Raises DomainError for a draft, for a paid invoice, and for one that money was
+    received for.
     """
     locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
     if locked.status not in {Invoice.Status.OPEN, Invoice.Status.UNCOLLECTIBLE}:
@@ -165,16 +173,11 @@ def void_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
             "refund that first.",
             code="has_payments",
         )
-    push = StripePush.objects.filter(invoice=locked).exclude(first_started_at=None).first()
-    if push is not None:
-        raise DomainError(
-            f"Invoice {locked} is at Stripe ({push.stripe_invoice_id or 'on its way'}): "
-            "void it there, and it becomes void here.",
-            code="at_stripe",
-        )
-    locked.status = Invoice.Status.VOID
-    locked.voided_at = at
-    locked.save(update_fields=["status", "voided_at"])
+    if is_at_stripe(locked):
+        require_stripe()
+        request_operation(invoice=locked, kind=StripeOperation.Kind.VOID, at=at)
+    else:
+        set_void(invoice=locked, at=at)
     return locked
 
 
@@ -215,6 +218,43 @@ def reissue_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     draft_accounts(customers, at, only_drafts=True)
     draft.refresh_from_db()
     return draft
+
+
+@transaction.atomic
+def mark_uncollectible(*, invoice: Invoice, at: datetime) -> Invoice:
+    """Give up on an open invoice. It can still be paid, and still be voided.
+
+    One that is at Stripe stays open until Stripe has it so. Raises DomainError for any other.
+    """
+    locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
+    if locked.status != Invoice.Status.OPEN:
+        raise DomainError(
+            f"Invoice {locked} is {locked.status}: only an open one is given up.", code="not_open"
+        )
+    if is_at_stripe(locked):
+        require_stripe()
+        request_operation(invoice=locked, kind=StripeOperation.Kind.UNCOLLECTIBLE, at=at)
+    else:
+        locked.status = Invoice.Status.UNCOLLECTIBLE
+        locked.save(update_fields=["status"])
+    return locked
+
+
+@transaction.atomic
+def charge_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
+    """Try to charge the customer's default payment method for an open invoice, once, now.
+
+    Raises DomainError for one that is not open or not at Stripe.
+    """
+    if invoice.status != Invoice.Status.OPEN or not is_at_stripe(invoice):
+        raise DomainError(
+            f"Invoice {invoice} is {invoice.status}: only an open one that is at Stripe is "
+            "charged.",
+            code="not_chargeable",
+        )
+    require_stripe()
+    request_operation(invoice=invoice, kind=StripeOperation.Kind.PAY, at=at)
+    return invoice
 
 
 def lock_subscription(subscription: Subscription) -> Subscription:

@@ -1,14 +1,15 @@
 """Money received, and what Stripe says has become of an invoice."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
+from django.db.models import Sum
 
 from billing.gateways.stripe import StripeGateway
 from billing.gateways.values import InvoiceState, PaymentState
-from billing.models import Invoice, Payment, StripePush
+from billing.models import Invoice, Payment, PaymentReversal, StripeOperation, StripePush
 from config.errors import DomainError
 
 # An invoice only moves forward: to a state of higher rank, or from owed to void.
@@ -18,6 +19,16 @@ RANKS = {
     Invoice.Status.UNCOLLECTIBLE: 2,
     Invoice.Status.PAID: 3,
 }
+# What Stripe calls refunds that have happened or will, and disputes that are not decided.
+REFUNDED = ("succeeded", "pending", "requires_action")
+DISPUTED = (
+    "needs_response",
+    "under_review",
+    "warning_needs_response",
+    "warning_under_review",
+    "appeal_needs_response",
+    "appeal_under_review",
+)
 OWED = frozenset({Invoice.Status.OPEN, Invoice.Status.UNCOLLECTIBLE})
 
 
@@ -80,7 +91,7 @@ def apply_stripe_state(
     would move our invoice backwards.
     """
     locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
-    mirror(locked, state)
+    mirror(locked, state, at)
     if not can_follow(locked, state):
         return state.status in {locked.status, Invoice.Status.DRAFT}
     for payment in received(state, payments):
@@ -103,14 +114,20 @@ def note_contradiction(invoice: Invoice, state: InvoiceState) -> None:
     StripePush.objects.filter(invoice=invoice).update(attention=message)
 
 
-def mirror(invoice: Invoice, state: InvoiceState) -> None:
-    """Keep what Stripe calls the invoice and where it shows it."""
-    StripePush.objects.filter(invoice=invoice).update(
+def mirror(invoice: Invoice, state: InvoiceState, at: datetime) -> None:
+    """Keep what Stripe calls the invoice, where it shows it, and how collecting it goes."""
+    pushes = StripePush.objects.filter(invoice=invoice)
+    pushes.update(
         stripe_status=state.status,
         stripe_number=state.number,
         hosted_invoice_url=state.hosted_invoice_url,
         invoice_pdf=state.invoice_pdf,
+        links_read_at=at,
+        attempt_count=state.attempt_count,
+        next_payment_attempt_at=state.next_payment_attempt_at,
     )
+    if state.status in {Invoice.Status.PAID, Invoice.Status.VOID}:
+        pushes.update(collection_problem="")
 
 
 def can_follow(invoice: Invoice, state: InvoiceState) -> bool:
@@ -133,14 +150,8 @@ def received(state: InvoiceState, payments: Sequence[PaymentState]) -> list[Paym
 
 def follow(invoice: Invoice, state: InvoiceState, at: datetime) -> None:
     is_paid = state.status == Invoice.Status.PAID
-    attention = ""
-    if is_paid and invoice.amount_paid != invoice.total:
-        attention = (
-            f"Stripe calls invoice {invoice} paid, having received {invoice.amount_paid} of "
-            f"{invoice.total} {invoice.currency}."
-        )
     pushes = StripePush.objects.filter(invoice=invoice, status=StripePush.Status.COMPLETED)
-    pushes.update(attention=attention)
+    pushes.update(attention=" ".join(contradictions(invoice, state)))
     if state.status in {invoice.status, Invoice.Status.OPEN}:
         return
     invoice.status = state.status
@@ -149,3 +160,52 @@ def follow(invoice: Invoice, state: InvoiceState, at: datetime) -> None:
     if state.status == Invoice.Status.VOID:
         invoice.voided_at = at
     invoice.save(update_fields=["status", "paid_at", "voided_at"])
+
+
+def contradictions(invoice: Invoice, state: InvoiceState) -> Iterator[str]:
+    """Yield what a person has to look into, from what is known of an invoice on both sides."""
+    currency = invoice.currency
+    if (
+        state.status == Invoice.Status.PAID
+        and invoice.amount_paid + state.credited != invoice.total
+    ):
+        yield (
+            f"Stripe calls invoice {invoice} paid, having received {invoice.amount_paid} of "
+            f"{invoice.total} {currency}."
+        )
+    credited, noted = state.credited + state.credited_after_payment, credited_there(invoice)
+    if credited != noted:
+        yield f"Credit notes at Stripe come to {credited} {currency}, those from here to {noted}."
+    refunded = money_back(invoice, kind=PaymentReversal.Kind.REFUND, statuses=REFUNDED)
+    if refunded > state.credited_after_payment:
+        yield f"{refunded} {currency} were refunded at Stripe. A credit note here has to say so."
+    disputed = money_back(invoice, kind=PaymentReversal.Kind.DISPUTE, statuses=DISPUTED)
+    if disputed:
+        yield f"A dispute over {disputed} {currency} is open. It is answered at Stripe."
+    lost = money_back(invoice, kind=PaymentReversal.Kind.DISPUTE, statuses=("lost",))
+    if lost:
+        yield f"A dispute over {lost} {currency} was lost: that money is gone."
+
+
+def credited_there(invoice: Invoice) -> Decimal:
+    """Return what the credit notes that were made at Stripe from here come to."""
+    made = invoice.stripe_operations.filter(kind=StripeOperation.Kind.CREDIT_NOTE)
+    amounts = (
+        Decimal(amount)
+        for operation in made.exclude(stripe_id="")
+        for _, amount in operation.content["lines"]
+    )
+    return sum(amounts, start=Decimal(0))
+
+
+def money_back(invoice: Invoice, *, kind: str, statuses: Collection[str]) -> Decimal:
+    found = PaymentReversal.objects.filter(
+        payment__invoice=invoice, kind=kind, status__in=statuses
+    ).aggregate(amount=Sum("amount"))
+    return found["amount"] or Decimal(0)
+
+
+def set_void(*, invoice: Invoice, at: datetime) -> None:
+    """Make an invoice void that Stripe does not have; the caller has locked it."""
+    invoice.status, invoice.voided_at = Invoice.Status.VOID, at
+    invoice.save(update_fields=["status", "voided_at"])

@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from django.db import models, transaction
 
 from billing.gateways.errors import KeyReusedError, RefusedError, ServerFailureError
-from billing.models import StripeCustomer, StripePushStep
+from billing.models import StripeCustomer, StripeOperation, StripePushStep
 
 KEY_LIFE = timedelta(hours=23)
 MAX_FAILURES = 3
 # What waits for Stripe is tried again after this long, and then hourly.
 RETRY_MINUTES = (1, 5, 15, 60)
 
-type Attempted = StripePushStep | StripeCustomer
+type Attempted = StripePushStep | StripeCustomer | StripeOperation
 
 
 def retry_delay(attempts: int) -> timedelta:

@@ -10,14 +10,15 @@ from datetime import datetime
 
 from django.db import DataError, transaction
 
-from billing.gateways.errors import GoneError, StripeGatewayError, WebhookRefusedError
+from billing.gateways.errors import CredentialsError, StripeGatewayError, WebhookRefusedError
 from billing.gateways.stripe import API_VERSION, StripeGateway
-from billing.gateways.values import InvoiceState, WebhookMessage
+from billing.gateways.values import WebhookMessage
 from billing.gateways.webhooks import verified_webhook
-from billing.models import Invoice, StripeEvent, StripePush
-from billing.selectors.stripe import events_to_handle, push_of
-from billing.services.payments import follow_stripe
+from billing.models import StripeEvent
+from billing.selectors.stripe import events_to_handle
 from billing.services.stripe_attempts import retry_delay
+from billing.services.stripe_news import NotYetError, outcome_of
+from billing.services.stripe_queue import halt, halt_of, is_halted
 from config.queue import enqueue_on_commit
 
 logger = logging.getLogger(__name__)
@@ -48,13 +49,7 @@ SUBSCRIBED_EVENTS = (
     "charge.dispute.created",
     "charge.dispute.closed",
 )
-# An invoice that is ours by its metadata, but whose id is not stored yet, is waited for.
-MAX_WAITS = 5
 MAX_TYPE_LENGTH = 100
-
-
-class NotYetError(Exception):
-    """The event is about an invoice whose push has not stored its id; the message says which."""
 
 
 @transaction.atomic
@@ -102,10 +97,18 @@ def handle_stripe_event(*, event: StripeEvent, gateway: StripeGateway | None, at
     """
     if event.handled_at is not None:
         return
+    if gateway is None:
+        wait(event, "STRIPE_SECRET_KEY is not set, so nothing can be asked.", at)
+        return
+    if is_halted(gateway, at):
+        wait(event, halt_of(gateway).reason, at)
+        return
     try:
-        if gateway is None:
-            raise NotYetError("STRIPE_SECRET_KEY is not set, so nothing can be asked.")
         outcome = outcome_of(event, gateway, at)
+    except CredentialsError as error:
+        halt(gateway, error, at)
+        wait(event, error.message, at)
+        return
     except (StripeGatewayError, NotYetError) as error:
         wait(event, str(error), at)
         return
@@ -125,58 +128,3 @@ def wait(event: StripeEvent, reason: str, at: datetime) -> None:
     event.outcome, event.retry_at = reason, at + retry_delay(event.attempts)
     event.attempts += 1
     event.save(update_fields=["attempts", "outcome", "retry_at"])
-
-
-def outcome_of(event: StripeEvent, gateway: StripeGateway, at: datetime) -> str:
-    """Do what an event asks for and return what that was."""
-    if event.livemode != gateway.livemode:
-        return "Ignored: it is of the other mode, live or test."
-    if event.account:
-        return f"Ignored: it is of another account, {event.account}."
-    invoice_id = invoice_of(event)
-    if not invoice_id:
-        return "Recorded."
-    push = push_of(invoice_id)
-    try:
-        if push is None:
-            return refuse_unknown(event, gateway.retrieve_invoice(invoice_id), gateway)
-        state = follow_stripe(
-            invoice=push.invoice, stripe_invoice_id=invoice_id, gateway=gateway, at=at
-        )
-    except GoneError:
-        return deleted(push, invoice_id)
-    return f"Applied: the invoice is {state.status} at Stripe."
-
-
-def invoice_of(event: StripeEvent) -> str:
-    """Return the id of the invoice that an event is about, if it is about one."""
-    kind = event.type.partition(".")[0]
-    if kind == "invoice":
-        return event.object_id
-    if kind == "invoice_payment":
-        return str(event.payload["data"]["object"].get("invoice") or "")
-    return ""
-
-
-def deleted(push: StripePush | None, invoice_id: str) -> str:
-    """Note that an invoice is gone; a deleted draft is made again by its push."""
-    if push is None:
-        return f"Ignored: {invoice_id} is not in this Stripe account."
-    if push.status == StripePush.Status.COMPLETED:
-        push.attention = f"Invoice {invoice_id} was deleted at Stripe, or is another account's."
-        push.save(update_fields=["attention"])
-    return f"{invoice_id} is gone at Stripe."
-
-
-def refuse_unknown(event: StripeEvent, state: InvoiceState, gateway: StripeGateway) -> str:
-    """Return why an invoice that no push made is left alone. Raises NotYetError to wait for one."""
-    if state.metadata.get("env") != gateway.account:
-        return "Ignored: the invoice is not of this installation."
-    number = state.metadata.get("invoice", "")
-    invoices = Invoice.objects.filter(pk=int(number) if number.isdecimal() else 0)
-    if invoices and event.attempts < MAX_WAITS:
-        raise NotYetError(f"Invoice {number} here does not know {state.id} yet.")
-    StripePush.objects.filter(invoice__in=invoices).update(
-        attention=f"Stripe also has {state.id}, which says it is this invoice."
-    )
-    return f"Needs attention: {state.id} says it is invoice {number}, which does not know it."

@@ -4,76 +4,35 @@ A push is a row of stored steps (services/stripe_steps.py). It can stop anywhere
 call of `push_invoice` goes on from what Stripe has, never from what was last heard.
 """
 
-import logging
-import random
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
+from functools import partial
 
 from django.db import transaction
 
-from billing.gateways.errors import (
-    BusyError,
-    CredentialsError,
-    GoneError,
-    OutcomeUnknownError,
-    StripeGatewayError,
-)
+from billing.gateways.errors import GoneError
 from billing.gateways.requests import payload_digest
 from billing.gateways.stripe import StripeGateway
 from billing.models import Invoice, StripePush
 from billing.selectors.locks import only_one
-from billing.selectors.stripe import invoices_to_push, pushes_to_retry
+from billing.selectors.stripe import invoices_to_push, is_being_voided, pushes_to_retry
 from billing.services import stripe_steps
 from billing.services.payments import apply_stripe_state, follow_stripe
-from billing.services.stripe_attempts import commit, retry_delay
+from billing.services.stripe_attempts import commit
 from billing.services.stripe_lines import line_chunks
-from billing.services.stripe_steps import NeedsAttentionError, PushJob
+from billing.services.stripe_queue import (
+    NeedsAttentionError,
+    PushOutcome,
+    PushReport,
+    finish,
+    one_attempt,
+    work_through,
+)
+from billing.services.stripe_steps import PushJob
 from config.errors import DomainError
 
-logger = logging.getLogger(__name__)
-
 PUSH_LOCKS = 1 << 56
-NOT_CONFIGURED = "STRIPE_SECRET_KEY is not set, so no invoice was pushed to Stripe."
-# Pushes that stopped together are not tried again in the same second.
-RETRY_JITTER_SECONDS = 20
-FINISHED = (
-    "status",
-    "completed_at",
-    "attention",
-    "last_error",
-    "request_id",
-    "attempts",
-    "retry_at",
-)
-
-
-class PushOutcome(StrEnum):
-    """How a push ended for now."""
-
-    COMPLETED = "completed"
-    WAITING = "waiting"
-    ATTENTION = "attention"
-    SKIPPED = "skipped"
-    HALTED = "halted"
-    BUSY = "busy"
-    NOT_CONFIGURED = "not_configured"
-
-
-@dataclass(slots=True)
-class PushReport:
-    """What a run over many invoices did; `failures` has one sentence for each that stopped."""
-
-    counts: Counter[PushOutcome] = field(default_factory=Counter)
-    failures: list[dict[str, str]] = field(default_factory=list)
-    halted: str = ""
-
-    @property
-    def pushed(self) -> int:
-        return self.counts[PushOutcome.COMPLETED]
 
 
 def push_invoice(*, invoice: Invoice, gateway: StripeGateway | None, at: datetime) -> PushOutcome:
@@ -94,8 +53,9 @@ def push_invoice(*, invoice: Invoice, gateway: StripeGateway | None, at: datetim
         push, _ = StripePush.objects.get_or_create(invoice=invoice)
         if push.status == StripePush.Status.COMPLETED:
             return PushOutcome.COMPLETED
-        invoice = Invoice.objects.select_related("customer").get(pk=invoice.pk)
-        return advance(invoice, push, gateway, at)
+        if is_being_voided(invoice):
+            return PushOutcome.WAITING
+        return one_attempt(push, partial(advance, push, gateway, at), gateway=gateway, at=at)
 
 
 def push_due_invoices(*, gateway: StripeGateway | None, at: datetime) -> PushReport:
@@ -108,65 +68,46 @@ def push_due_invoices(*, gateway: StripeGateway | None, at: datetime) -> PushRep
 
 
 def retry_pushes(*, gateway: StripeGateway | None, at: datetime) -> PushReport:
-    """Take up the pushes whose time to be tried again has come."""
+    """Take up the pushes whose time to be tried again has come, and those that never began."""
     return push_each(pushes_to_retry(at), gateway, at)
 
 
 def push_each(
     invoices: Iterable[Invoice], gateway: StripeGateway | None, at: datetime
 ) -> PushReport:
-    report = PushReport()
-    if gateway is None:
-        report.halted = NOT_CONFIGURED
-        return report
-    for invoice in invoices:
-        outcome = push_guarded(invoice, gateway, at)
-        report.counts[outcome] += 1
-        if outcome in {PushOutcome.WAITING, PushOutcome.ATTENTION, PushOutcome.HALTED}:
-            report.failures.append(failure(invoice))
-        if outcome is PushOutcome.HALTED:
-            report.halted = report.failures[-1]["error"]
-            break
-    return report
+    return work_through(
+        invoices,
+        lambda invoice: push_invoice(invoice=invoice, gateway=gateway, at=at),
+        lambda invoice: StripePush.objects.get_or_create(invoice=invoice)[0],
+        gateway=gateway,
+        at=at,
+    )
 
 
-def push_guarded(invoice: Invoice, gateway: StripeGateway, at: datetime) -> PushOutcome:
-    """Push one of many: an unforeseen error is recorded on it and stops no other."""
-    try:
-        return push_invoice(invoice=invoice, gateway=gateway, at=at)
-    except Exception as error:
-        logger.exception("Pushing invoice %s failed", invoice.pk)
-        push, _ = StripePush.objects.get_or_create(invoice=invoice)
-        stop(push, at, f"{type(error).__name__}: {error}")
-        return PushOutcome.WAITING
-
-
-def failure(invoice: Invoice) -> dict[str, str]:
-    push = StripePush.objects.get(invoice=invoice)
-    return {"invoice": str(invoice), "error": push.attention or push.last_error}
-
-
-def advance(
-    invoice: Invoice, push: StripePush, gateway: StripeGateway, at: datetime
-) -> PushOutcome:
-    """Run the steps and write down how that ended."""
-    try:
-        if reason := reason_to_skip(invoice):
-            return leave(invoice, push, reason, gateway, at)
-        job = prepare(invoice, push, gateway, at)
-        run_steps(job)
-    except CredentialsError as error:
-        stop(push, at, error.message, error.request_id)
-        logger.error("Stripe refuses the secret key, pushing is halted: %s", error.message)
-        return PushOutcome.HALTED
-    except (OutcomeUnknownError, BusyError) as error:
-        stop(push, at, error.message, error.request_id)
-        return PushOutcome.WAITING
-    except StripeGatewayError as error:
-        return hold(push, error.message, error.request_id)
-    except NeedsAttentionError as error:
-        return hold(push, str(error))
+def advance(push: StripePush, gateway: StripeGateway, at: datetime) -> PushOutcome:
+    """Run the steps, or leave an invoice that is not for Stripe."""
+    invoice, reason = begin_push(push, gateway, at)
+    if reason:
+        return leave(invoice, push, reason, gateway, at)
+    run_steps(prepare(invoice, push, gateway, at))
     return PushOutcome.COMPLETED
+
+
+def begin_push(push: StripePush, gateway: StripeGateway, at: datetime) -> tuple[Invoice, str]:
+    """Return the invoice as it is now, and why it is not for Stripe if it is not.
+
+    That it is on its way is written down under the lock that voiding takes: from then on it is
+    voided at Stripe too.
+    """
+    with transaction.atomic(durable=True):
+        Invoice.objects.select_for_update().get(pk=push.invoice_id)
+        invoice = Invoice.objects.select_related("customer").get(pk=push.invoice_id)
+        reason = reason_to_skip(invoice)
+        if not reason and push.first_started_at is None:
+            refuse_unsendable(invoice)
+            push.first_started_at, push.environment = at, gateway.account
+            push.save(update_fields=["first_started_at", "environment"])
+    return invoice, reason
 
 
 def reason_to_skip(invoice: Invoice) -> str:
@@ -200,8 +141,8 @@ def leave(
     return PushOutcome.COMPLETED
 
 
-def prepare(invoice: Invoice, push: StripePush, gateway: StripeGateway, at: datetime) -> PushJob:
-    """Return the job, after refusing what could never end well before anything is sent."""
+def refuse_unsendable(invoice: Invoice) -> None:
+    """Refuse what could never end well, before anything is sent."""
     chunks = line_chunks(invoice)
     total = sum((line.amount for chunk in chunks for line in chunk), start=Decimal(0))
     if total != invoice.total:
@@ -211,14 +152,15 @@ def prepare(invoice: Invoice, push: StripePush, gateway: StripeGateway, at: date
     for chunk in chunks:
         # Refuses amounts and currencies that Stripe has no numbers for.
         payload_digest(chunk)
-    if push.first_started_at is None:
-        push.first_started_at, push.environment = at, gateway.account
-        commit(push, "first_started_at", "environment")
+
+
+def prepare(invoice: Invoice, push: StripePush, gateway: StripeGateway, at: datetime) -> PushJob:
     if push.environment != gateway.account:
         raise NeedsAttentionError(
             f"This push began as {push.environment} and Stripe is now asked as "
             f"{gateway.account}. Go back to the key and the STRIPE_ENVIRONMENT of then."
         )
+    chunks = line_chunks(invoice)
     return PushJob(invoice=invoice, push=push, gateway=gateway, at=at, chunks=chunks)
 
 
@@ -252,31 +194,6 @@ def from_draft_to_open(job: PushJob, customer_id: str) -> None:
         stripe_steps.ensure_lines(job)
         stripe_steps.verify(job)
         stripe_steps.finalize(job)
-
-
-def finish(push: StripePush, at: datetime) -> None:
-    push.status, push.completed_at = StripePush.Status.COMPLETED, at
-    push.attention = push.last_error = push.request_id = ""
-    push.attempts, push.retry_at = 0, None
-    push.save(update_fields=FINISHED)
-
-
-def stop(push: StripePush, at: datetime, error: str, request_id: str = "") -> None:
-    """Leave a push for a later attempt."""
-    jitter = timedelta(seconds=random.randint(0, RETRY_JITTER_SECONDS))  # noqa: S311
-    push.status = StripePush.Status.PENDING
-    push.retry_at = at + retry_delay(push.attempts) + jitter
-    push.attempts += 1
-    push.attention, push.last_error, push.request_id = "", error, request_id
-    commit(push, "status", "retry_at", "attempts", "attention", "last_error", "request_id")
-
-
-def hold(push: StripePush, attention: str, request_id: str = "") -> PushOutcome:
-    """Leave a push for a person. The nightly run tries it again too: reading first is safe."""
-    push.status, push.retry_at = StripePush.Status.ATTENTION, None
-    push.attention, push.last_error, push.request_id = attention, "", request_id
-    commit(push, "status", "retry_at", "attention", "last_error", "request_id")
-    return PushOutcome.ATTENTION
 
 
 def skip(push: StripePush, reason: str) -> PushOutcome:

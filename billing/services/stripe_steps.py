@@ -4,22 +4,20 @@ Each can be interrupted anywhere and taken up again: what Stripe has is read fir
 that may be a replay of the past is never believed.
 """
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from billing.gateways.errors import BusyError, GoneError, StateMovedError
+from billing.gateways.errors import BusyError, CardDeclinedError, GoneError, StateMovedError
 from billing.gateways.requests import payload_digest
 from billing.gateways.stripe import StripeGateway
 from billing.gateways.values import (
     CustomerDraft,
     CustomerState,
-    InvoiceDraft,
     InvoiceState,
     LineDraft,
 )
-from billing.models import Invoice, StripeCustomer, StripePush, StripePushStep
+from billing.models import Collection, Invoice, StripeCustomer, StripePush, StripePushStep
 from billing.selectors.locks import only_one
 from billing.services.stripe_attempts import (
     attempt,
@@ -29,23 +27,12 @@ from billing.services.stripe_attempts import (
     is_key_usable,
     renew,
 )
-from customers.models import Customer
+from billing.services.stripe_documents import customer_draft, invoice_draft
+from billing.services.stripe_queue import NeedsAttentionError
 
 CUSTOMER_LOCKS = 2 << 56
 # Clocks differ: what is looked for by its date is looked for from an hour earlier.
 CLOCK_DOUBT = timedelta(hours=1)
-ADDRESS_FIELDS = {
-    "line1": "address_line1",
-    "line2": "address_line2",
-    "city": "city",
-    "state": "state",
-    "postal_code": "postal_code",
-    "country": "country",
-}
-
-
-class NeedsAttentionError(Exception):
-    """Something only a person can decide; the message says what they are looking at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +140,9 @@ def ensure_draft(job: PushJob, customer_id: str) -> None:
     if job.push.stripe_invoice_id:
         return
     step = job.step("draft")
-    draft = invoice_draft(job, customer_id)
+    if is_fresh(step):
+        decide_collection(job, customer_id)
+    draft = invoice_draft(job.push, job.invoice, customer_id)
     digest = payload_digest(draft)
     found = None
     if not is_fresh(step) and not is_key_usable(step, digest=digest, at=job.at):
@@ -169,6 +158,19 @@ def ensure_draft(job: PushJob, customer_id: str) -> None:
     job.push.stripe_invoice_id = found.id
     commit(job.push, "stripe_invoice_id")
     complete(job, step)
+
+
+def decide_collection(job: PushJob, customer_id: str) -> None:
+    """Decide whether this invoice is charged: if so agreed, and if there is something to charge."""
+    row = StripeCustomer.objects.get(customer=job.invoice.customer, account=job.gateway.account)
+    method = Collection.SEND_INVOICE
+    if row.collection_method == Collection.CHARGE_AUTOMATICALLY:
+        row.payment_method = job.gateway.retrieve_customer(customer_id).payment_method
+        commit(row, "payment_method")
+        method = Collection.CHARGE_AUTOMATICALLY if row.payment_method else method
+    if job.push.collection_method != method:
+        job.push.collection_method = method
+        commit(job.push, "collection_method")
 
 
 def find_invoice(job: PushJob, customer_id: str) -> InvoiceState | None:
@@ -231,8 +233,8 @@ def verify(job: PushJob) -> None:
     state = job.gateway.retrieve_invoice(job.push.stripe_invoice_id)
     refuse_other_totals(job, state)
     lines = job.gateway.lines_of(state.id)
-    found = sorted((line.reference, line.amount) for line in lines)
-    ours = sorted((line.reference, line.amount) for chunk in job.chunks for line in chunk)
+    found = sorted((line.reference, line.amount, line.tax) for line in lines)
+    ours = sorted((line.reference, line.amount, line.tax) for chunk in job.chunks for line in chunk)
     if found != ours:
         raise NeedsAttentionError(
             f"Draft {state.id} at Stripe has {len(lines)} lines that are not the {len(ours)} of "
@@ -271,22 +273,47 @@ def finalize(job: PushJob) -> None:
 
 
 def deliver(job: PushJob) -> None:
-    """Have Stripe mail the open invoice, once. Whether it did cannot be asked afterwards."""
+    """Charge the open invoice or have Stripe mail it, once."""
     step = job.step("deliver")
     if step.completed_at:
         return
-    if not job.invoice.customer.email:
-        complete(job, step)
+    if job.push.collection_method == Collection.CHARGE_AUTOMATICALLY:
+        charge(job, step)
+    elif job.invoice.customer.email:
+        send(job, step)
+    complete(job, step)
+
+
+def charge(job: PushJob, step: StripePushStep) -> None:
+    """Try the payment method once. That the card is declined does not make the push fail."""
+    # The invoice that was just read as open proves that no earlier attempt brought money.
+    if not is_key_usable(step, at=job.at):
+        renew(step)
+    begin(step, at=job.at)
+    invoice_id = job.push.stripe_invoice_id
+    try:
+        attempt(step, lambda: job.gateway.pay_invoice(invoice_id, key=job.key(step)))
+    except StateMovedError:
+        # It was paid meanwhile.
         return
+    except CardDeclinedError as error:
+        job.push.collection_problem = declined(error)
+        commit(job.push, "collection_problem")
+
+
+def declined(error: CardDeclinedError) -> str:
+    return f"The payment method was declined: {error.message}"
+
+
+def send(job: PushJob, step: StripePushStep) -> None:
+    """Have Stripe mail the invoice. Whether it did cannot be asked afterwards."""
     if step.started_at and not is_key_usable(step, at=job.at):
         job.push.is_delivery_unknown = True
         commit(job.push, "is_delivery_unknown")
-        complete(job, step)
         return
     begin(step, at=job.at)
     invoice_id = job.push.stripe_invoice_id
     attempt(step, lambda: job.gateway.send_invoice(invoice_id, key=job.key(step)))
-    complete(job, step)
 
 
 def complete(job: PushJob, step: StripePushStep) -> None:
@@ -313,28 +340,3 @@ def restart(job: PushJob, customer_id: str) -> None:
         commit(step, "completed_at")
     job.push.stripe_invoice_id = ""
     commit(job.push, "stripe_invoice_id")
-
-
-def customer_draft(customer: Customer, account: str) -> CustomerDraft:
-    return CustomerDraft(
-        name=customer.name,
-        email=customer.email,
-        locale=customer.locale,
-        address={key: getattr(customer, field) for key, field in ADDRESS_FIELDS.items()},
-        metadata={"customer": str(customer.pk), "env": account},
-    )
-
-
-def invoice_draft(job: PushJob, customer_id: str) -> InvoiceDraft:
-    invoice = job.invoice
-    days = timedelta(0)
-    if invoice.due_at and invoice.issued_at:
-        days = max(days, invoice.due_at - invoice.issued_at)
-    return InvoiceDraft(
-        customer_id=customer_id,
-        currency=invoice.currency,
-        number=invoice.number or "",
-        # From the day of issue, not of today: a request sent again has to be the same one.
-        days_until_due=math.ceil(days / timedelta(days=1)),
-        metadata=job.metadata(),
-    )

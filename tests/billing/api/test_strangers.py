@@ -82,6 +82,7 @@ TABLE = [
     Row("invoice-detail", "get", "invoices/{draft}", UNKNOWN),
     Row("invoice-finalize", "post", "invoices/{draft}/finalize", SCOPE),
     Row("invoice-void", "post", "invoices/{number}/void", SCOPE),
+    Row("invoice-uncollectible", "post", "invoices/{number}/uncollectible", SCOPE),
     Row("invoice-push", "post", "invoices/{number}/push", SCOPE),
     Row("quote", "post", "quotes", 422, {"currency": "USD"}),
 ]

@@ -14,7 +14,8 @@ from billing.sandbox import actions, control
 from billing.sandbox.faults import Fault, Kind
 from billing.sandbox.server import StripeSandbox
 from billing.services.stripe_events import handle_stripe_event
-from billing.services.stripe_push import PushOutcome, push_invoice
+from billing.services.stripe_push import push_invoice
+from billing.services.stripe_queue import PushOutcome
 from tests.billing.stripe import cases
 
 

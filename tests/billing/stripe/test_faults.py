@@ -16,7 +16,8 @@ from billing.models import Invoice, StripePush
 from billing.sandbox import control
 from billing.sandbox.faults import Fault, Kind
 from billing.sandbox.server import StripeSandbox
-from billing.services.stripe_push import PushOutcome, push_invoice
+from billing.services.stripe_push import push_invoice
+from billing.services.stripe_queue import PushOutcome
 from tests.billing.stripe import cases
 
 AT_ONCE = timedelta(seconds=10)

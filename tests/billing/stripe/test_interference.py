@@ -12,11 +12,11 @@ from billing.sandbox.lines import remove_line
 from billing.sandbox.server import StripeSandbox
 from billing.services.payments import follow_stripe
 from billing.services.stripe_push import (
-    PushOutcome,
     push_due_invoices,
     push_invoice,
     retry_pushes,
 )
+from billing.services.stripe_queue import PushOutcome
 from billing.services.stripe_steps import PushJob
 from tests import factories
 from tests.billing.stripe import cases

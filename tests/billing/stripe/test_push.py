@@ -8,7 +8,8 @@ import pytest
 from billing.gateways.stripe import StripeGateway
 from billing.models import Invoice, StripePush
 from billing.sandbox.server import StripeSandbox
-from billing.services.stripe_push import PushOutcome, push_due_invoices, push_invoice
+from billing.services.stripe_push import push_due_invoices, push_invoice
+from billing.services.stripe_queue import PushOutcome
 from config.errors import DomainError
 from tests import factories
 from tests.billing.stripe import cases
