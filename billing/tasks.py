@@ -6,6 +6,7 @@ from billing.gateways.stripe import gateway_from_settings
 from billing.models import Invoice, StripeEvent, StripeOperation
 from billing.services import stripe_events, stripe_operations, stripe_push
 from billing.services.nightly import run_nightly
+from billing.services.stripe_reconcile import reconcile_stripe as compare_with_stripe
 
 
 def nightly() -> None:
@@ -40,3 +41,7 @@ def retry_stripe() -> None:
     stripe_push.retry_pushes(gateway=gateway_from_settings(), at=timezone.now())
     stripe_operations.retry_operations(gateway=gateway_from_settings(), at=timezone.now())
     stripe_events.handle_waiting_events(gateway=gateway_from_settings(), at=timezone.now())
+
+
+def reconcile_stripe() -> None:
+    compare_with_stripe(gateway=gateway_from_settings(), at=timezone.now())

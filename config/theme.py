@@ -88,8 +88,12 @@ NAVIGATION = [
     group(
         "Stripe",
         listing("Pushes", "cloud_upload", "billing.stripepush"),
+        listing("Operations", "task_alt", "billing.stripeoperation"),
+        listing("Reconciliations", "rule", "billing.stripereconciliation"),
+        listing("Refunds and disputes", "undo", "billing.paymentreversal"),
         listing("Webhook events", "webhook", "billing.stripeevent"),
         listing("Stripe customers", "account_box", "billing.stripecustomer"),
+        listing("Account health", "monitor_heart", "billing.stripequeue"),
     ),
     group(
         "System",

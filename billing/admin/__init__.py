@@ -7,6 +7,7 @@ from billing.admin import (
     plans,
     runs,
     stripe,
+    stripe_work,
     subscriptions,
 )
 
@@ -17,5 +18,6 @@ __all__ = [
     "plans",
     "runs",
     "stripe",
+    "stripe_work",
     "subscriptions",
 ]

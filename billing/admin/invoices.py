@@ -13,8 +13,14 @@ from django.utils.html import format_html
 
 from billing.admin import words
 from billing.admin.stripe import push_queued
-from billing.models import Invoice, InvoiceLine, NumberSeries, Payment, StripePush
-from billing.services.invoicing import finalize_invoice, recompute_drafts, void_invoice
+from billing.models import Invoice, InvoiceLine, NumberSeries, Payment, StripeOperation, StripePush
+from billing.services.invoicing import (
+    charge_invoice,
+    finalize_invoice,
+    mark_uncollectible,
+    recompute_drafts,
+    void_invoice,
+)
 from config.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
@@ -54,6 +60,17 @@ class PaymentInline(ReadOnlyInline[Payment, Invoice]):
     @display(description="Amount")
     def sum(self, payment: Payment) -> str:
         return words.money(payment.amount, payment.invoice.currency)
+
+
+class OperationInline(ReadOnlyInline[StripeOperation, Invoice]):
+    model = StripeOperation
+    verbose_name_plural = "Asked of Stripe"
+    fields = ("requested_at", "kind", "reference", "status", "result")
+    tab = False
+
+    @display(description="Result")
+    def result(self, operation: StripeOperation) -> str:
+        return operation.attention or operation.last_error or operation.outcome or "-"
 
 
 def document_of(invoice: Invoice) -> dict[str, Any]:
@@ -126,12 +143,12 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
     )
     search_help_text = "Number, customer or Stripe's id"
     date_hierarchy = "period_start"
-    inlines = (PaymentInline,)
+    inlines = (PaymentInline, OperationInline)
     change_form_outer_before_template = "admin/invoice_document.html"
     # In the order things happen; what has not happened is not shown.
     instants = ("finalize_at", "issued_at", "due_at", "paid_at", "voided_at")
     readonly_fields = ("customer_link", "subscription_link", "stripe_link", "portal_link")
-    actions_detail = ("recompute", "finalize", "push", "void")
+    actions_detail = ("recompute", "finalize", "push", "charge", "uncollectible", "void")
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Invoice]:
@@ -207,9 +224,31 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
         return push_queued(invoice)
 
     @detail_action(
+        "Charge now",
+        "The customer's default payment method at Stripe is charged once, as soon as a worker is "
+        "free. A charge whose outcome is not known yet is never repeated.",
+        icon="credit_card",
+        offered=lambda invoice: invoice.status == Invoice.Status.OPEN and not is_to_push(invoice),
+    )
+    def charge(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> str:
+        charge_invoice(invoice=invoice, at=timezone.now())
+        return f"Invoice {invoice} is about to be charged."
+
+    @detail_action(
+        "Mark as uncollectible",
+        "This invoice is given up, at Stripe too. It can still be paid or voided.",
+        icon="money_off",
+        offered=lambda invoice: invoice.status == Invoice.Status.OPEN,
+    )
+    def uncollectible(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> str:
+        mark_uncollectible(invoice=invoice, at=timezone.now())
+        return f"Invoice {invoice} is given up."
+
+    @detail_action(
         "Void",
         "Nothing is owed on this invoice any more. Its number and content stay, and its period is "
-        "not invoiced again by itself. This cannot be undone.",
+        "not invoiced again by itself. One that is at Stripe is voided there first. This cannot be "
+        "undone.",
         icon="block",
         tone="danger",
         offered=lambda invoice: (
@@ -217,7 +256,9 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
         ),
     )
     def void(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> str:
-        void_invoice(invoice=invoice, at=timezone.now())
+        voided = void_invoice(invoice=invoice, at=timezone.now())
+        if voided.status != Invoice.Status.VOID:
+            return f"Invoice {invoice} is void as soon as Stripe has voided it."
         return f"Invoice {invoice} is void."
 
     @display(description="Number", ordering="number")

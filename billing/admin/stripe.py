@@ -8,10 +8,19 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from billing.admin import words
-from billing.models import Invoice, StripeCustomer, StripeEvent, StripePush, StripePushStep
+from billing.admin import stripe_words, words
+from billing.models import (
+    Collection,
+    Invoice,
+    StripeCustomer,
+    StripeEvent,
+    StripePush,
+    StripePushStep,
+)
 from billing.selectors.attention import pushes_needing_attention
+from billing.selectors.stripe import current_halt
 from billing.services.invoicing import queue_push
+from billing.services.stripe_portal import set_collection
 from config.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
@@ -97,7 +106,17 @@ class StripePushAdmin(ReadOnlyAdmin[StripePush]):
     fieldsets = (
         (
             None,
-            {"fields": ("invoice_link", "status_badge", "attention", "last_error", "request_id")},
+            {
+                "fields": (
+                    "invoice_link",
+                    "status_badge",
+                    "attention",
+                    "last_error",
+                    "collection_problem",
+                    "what_happens_next",
+                    "request_id",
+                )
+            },
         ),
         (
             "At Stripe",
@@ -107,7 +126,10 @@ class StripePushAdmin(ReadOnlyAdmin[StripePush]):
                     "stripe_number",
                     "stripe_status",
                     "payment_page",
+                    "collection_method",
                     "is_delivery_unknown",
+                    "attempt_count",
+                    "next_payment_attempt_at",
                 )
             },
         ),
@@ -124,7 +146,7 @@ class StripePushAdmin(ReadOnlyAdmin[StripePush]):
             },
         ),
     )
-    readonly_fields = ("invoice_link", "status_badge", "payment_page")
+    readonly_fields = ("invoice_link", "status_badge", "payment_page", "what_happens_next")
 
     actions_detail = ("push",)
 
@@ -157,7 +179,11 @@ class StripePushAdmin(ReadOnlyAdmin[StripePush]):
 
     @display(description="Reason")
     def reason(self, push: StripePush) -> str:
-        return push.attention or push.last_error or "-"
+        return push.attention or push.collection_problem or push.last_error or "-"
+
+    @display(description="What happens next")
+    def what_happens_next(self, push: StripePush) -> str:
+        return stripe_words.what_happens_next(push, current_halt())
 
     @display(description="Payment page")
     def payment_page(self, push: StripePush) -> str:
@@ -218,8 +244,58 @@ class StripeEventAdmin(ReadOnlyAdmin[StripeEvent]):
 
 @register(StripeCustomer)
 class StripeCustomerAdmin(ReadOnlyAdmin[StripeCustomer]):
-    list_display = ("customer", "stripe_id", "account", "started_at", "failures")
+    list_display = (
+        "customer",
+        "stripe_id",
+        "account",
+        "collection_method",
+        "payment_method",
+        "attention",
+    )
     list_filter = ("account",)
     list_select_related = ("customer",)
     search_fields = ("stripe_id", "customer__key", "customer__name")
     ordering = ("customer__name",)
+    readonly_fields = ("customer_link",)
+    fields = (
+        "customer_link",
+        "stripe_id",
+        "account",
+        "attention",
+        "deleted_at",
+        "collection_method",
+        "payment_method",
+        "generation",
+        "first_started_at",
+        "updates",
+    )
+    actions_detail = ("charge_automatically", "send_invoices")
+
+    @detail_action(
+        "Charge automatically",
+        "Coming invoices are charged to the customer's default payment method at Stripe. While "
+        "there is none, they are mailed. Have the customer's consent.",
+        icon="credit_card",
+        offered=lambda row: row.collection_method == Collection.SEND_INVOICE,
+    )
+    def charge_automatically(
+        self, request: HttpRequest, row: StripeCustomer, values: dict[str, Any]
+    ) -> str:
+        set_collection(customer=row, method=Collection.CHARGE_AUTOMATICALLY)
+        return "Coming invoices are charged automatically."
+
+    @detail_action(
+        "Send invoices",
+        "Coming invoices are mailed by Stripe, and the customer pays them.",
+        icon="mail",
+        offered=lambda row: row.collection_method == Collection.CHARGE_AUTOMATICALLY,
+    )
+    def send_invoices(
+        self, request: HttpRequest, row: StripeCustomer, values: dict[str, Any]
+    ) -> str:
+        set_collection(customer=row, method=Collection.SEND_INVOICE)
+        return "Coming invoices are sent."
+
+    @display(description="Customer")
+    def customer_link(self, row: StripeCustomer) -> str:
+        return link_to(row.customer)

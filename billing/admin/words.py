@@ -10,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from billing import formatting
-from billing.models import BillingRun, Invoice, PlanVersion, StripePush
+from billing.models import BillingRun, Invoice, PlanVersion, StripeOperation, StripePush
 from billing.rating.prices import parse_price
 from config.admin import Tone, badge
 from customers.models import Customer
@@ -29,6 +29,11 @@ PUSH_TONES: dict[str, Tone] = {
     StripePush.Status.COMPLETED: "success",
     StripePush.Status.ATTENTION: "danger",
     StripePush.Status.SKIPPED: "default",
+}
+OPERATION_TONES: dict[str, Tone] = {
+    StripeOperation.Status.PENDING: "info",
+    StripeOperation.Status.COMPLETED: "success",
+    StripeOperation.Status.ATTENTION: "danger",
 }
 RUN_TONES: dict[str, Tone] = {
     BillingRun.Status.RUNNING: "info",
@@ -64,6 +69,10 @@ def invoice_badge(invoice: Invoice, at: datetime) -> SafeString:
 
 def push_badge(push: StripePush) -> SafeString:
     return badge(push.get_status_display(), PUSH_TONES[push.status])
+
+
+def operation_badge(operation: StripeOperation) -> SafeString:
+    return badge(operation.get_status_display(), OPERATION_TONES[operation.status])
 
 
 def run_badge(run: BillingRun) -> SafeString:

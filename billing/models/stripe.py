@@ -28,6 +28,7 @@ class StripeCustomer(models.Model):
     account = models.CharField(max_length=100, help_text="Tells accounts and modes apart.")
     stripe_id = models.CharField(max_length=255, blank=True)
     generation = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
     first_started_at = models.DateTimeField(
         null=True, blank=True, help_text="When it was first asked for, under any generation."
     )

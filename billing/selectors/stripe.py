@@ -4,7 +4,15 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from billing.models import Invoice, InvoiceLine, StripeEvent, StripeOperation, StripePush
+from billing.models import (
+    Invoice,
+    InvoiceLine,
+    StripeEvent,
+    StripeOperation,
+    StripePush,
+    StripeQueue,
+    StripeReconciliation,
+)
 from billing.models.invoices import InvoiceQuerySet
 
 # An event is handled by the task that its arrival queues; this long after, that task is lost.
@@ -71,3 +79,12 @@ def push_of(stripe_invoice_id: str) -> StripePush | None:
         return None
     pushes = StripePush.objects.select_related("invoice")
     return pushes.filter(stripe_invoice_id=stripe_invoice_id).first()
+
+
+def current_halt() -> StripeQueue | None:
+    """Return the account that Stripe is not asked for at all, if there is one."""
+    return StripeQueue.objects.filter(halted_at__isnull=False).first()
+
+
+def last_reconciliation() -> StripeReconciliation | None:
+    return StripeReconciliation.objects.filter(finished_at__isnull=False).first()

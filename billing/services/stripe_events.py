@@ -6,7 +6,7 @@ people to read, and what it is about is fetched anew and applied.
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import DataError, transaction
 
@@ -50,6 +50,7 @@ SUBSCRIBED_EVENTS = (
     "charge.dispute.closed",
 )
 MAX_TYPE_LENGTH = 100
+EVENTS_KEPT = timedelta(days=30)
 
 
 @transaction.atomic
@@ -122,6 +123,27 @@ def handle_waiting_events(*, gateway: StripeGateway | None, at: datetime) -> int
     for event in events:
         handle_stripe_event(event=event, gateway=gateway, at=at)
     return len(events)
+
+
+def recover_missed_events(*, gateway: StripeGateway, at: datetime) -> int:
+    """Store and handle events that never arrived here; return how many there were.
+
+    Stripe keeps them for 30 days. Raises the errors of the gateway when they cannot be listed.
+    """
+    missed = gateway.missed_events(SUBSCRIBED_EVENTS, since=at - EVENTS_KEPT)
+    known = set(
+        StripeEvent.objects.filter(event_id__in=[each.event_id for each in missed]).values_list(
+            "event_id", flat=True
+        )
+    )
+    fresh = [stored(message, at) for message in missed if message.event_id not in known]
+    StripeEvent.objects.bulk_create(fresh, ignore_conflicts=True)
+    events = StripeEvent.objects.filter(
+        event_id__in=[event.event_id for event in fresh], handled_at=None
+    )
+    for event in events.order_by("created_at", "pk"):
+        handle_stripe_event(event=event, gateway=gateway, at=at)
+    return len(fresh)
 
 
 def wait(event: StripeEvent, reason: str, at: datetime) -> None:

@@ -173,11 +173,26 @@ def charge_again(row: StripeCustomer, at: datetime) -> int:
 
 
 def about_refund(event: StripeEvent, gateway: StripeGateway, at: datetime) -> str:
-    return went_back(gateway.retrieve_refund(event.object_id), gateway, at)
+    return about_reversal(event, gateway.retrieve_refund, gateway, at)
 
 
 def about_dispute(event: StripeEvent, gateway: StripeGateway, at: datetime) -> str:
-    return went_back(gateway.retrieve_dispute(event.object_id), gateway, at)
+    return about_reversal(event, gateway.retrieve_dispute, gateway, at)
+
+
+def about_reversal(
+    event: StripeEvent,
+    retrieve: Callable[[str], ReversalState],
+    gateway: StripeGateway,
+    at: datetime,
+) -> str:
+    if not event.object_id:
+        return "Recorded."
+    try:
+        state = retrieve(event.object_id)
+    except GoneError:
+        return f"Ignored: {event.object_id} is not in this Stripe account."
+    return went_back(state, gateway, at)
 
 
 def went_back(state: ReversalState, gateway: StripeGateway, at: datetime) -> str:

@@ -29,6 +29,7 @@ from billing.services.stripe_attempts import (
     is_key_usable,
     renew,
 )
+from billing.services.stripe_customers import customer_gone
 from billing.services.stripe_push import PUSH_LOCKS, push_invoice
 from billing.services.stripe_queue import (
     NeedsAttentionError,
@@ -38,7 +39,7 @@ from billing.services.stripe_queue import (
     one_attempt,
     work_through,
 )
-from billing.services.stripe_steps import PushJob, customer_gone, declined, find_invoice
+from billing.services.stripe_steps import PushJob, declined, find_invoice
 from config.errors import DomainError
 from config.queue import enqueue_on_commit
 

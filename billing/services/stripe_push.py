@@ -14,12 +14,13 @@ from django.db import transaction
 from billing.gateways.errors import GoneError
 from billing.gateways.requests import payload_digest
 from billing.gateways.stripe import StripeGateway
-from billing.models import Invoice, StripePush
+from billing.models import Collection, Invoice, StripePush
 from billing.selectors.locks import only_one
 from billing.selectors.stripe import invoices_to_push, is_being_voided, pushes_to_retry
 from billing.services import stripe_steps
 from billing.services.payments import apply_stripe_state, follow_stripe
 from billing.services.stripe_attempts import commit
+from billing.services.stripe_customers import customer_at_stripe
 from billing.services.stripe_lines import line_chunks
 from billing.services.stripe_queue import (
     NeedsAttentionError,
@@ -165,7 +166,7 @@ def prepare(invoice: Invoice, push: StripePush, gateway: StripeGateway, at: date
 
 
 def run_steps(job: PushJob) -> None:
-    customer_id = stripe_steps.ensure_customer(job)
+    customer_id = customer_at_stripe(job.invoice.customer, job.gateway, job.at)
     try:
         from_draft_to_open(job, customer_id)
     except GoneError:
@@ -175,6 +176,8 @@ def run_steps(job: PushJob) -> None:
     stripe_steps.refuse_other_totals(job, state)
     if state.status == "open":
         stripe_steps.deliver(job)
+        if job.push.collection_method == Collection.CHARGE_AUTOMATICALLY:
+            state = job.gateway.retrieve_invoice(job.push.stripe_invoice_id)
     payments = job.gateway.payments_of(state)
     with transaction.atomic(durable=True):
         finish(job.push, job.at)

@@ -6,19 +6,16 @@ that may be a replay of the past is never believed.
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from billing.gateways.errors import BusyError, CardDeclinedError, GoneError, StateMovedError
+from billing.gateways.errors import CardDeclinedError, GoneError, StateMovedError
 from billing.gateways.requests import payload_digest
 from billing.gateways.stripe import StripeGateway
 from billing.gateways.values import (
-    CustomerDraft,
-    CustomerState,
     InvoiceState,
     LineDraft,
 )
 from billing.models import Collection, Invoice, StripeCustomer, StripePush, StripePushStep
-from billing.selectors.locks import only_one
 from billing.services.stripe_attempts import (
     attempt,
     begin,
@@ -27,12 +24,9 @@ from billing.services.stripe_attempts import (
     is_key_usable,
     renew,
 )
-from billing.services.stripe_documents import customer_draft, invoice_draft
+from billing.services.stripe_customers import CLOCK_DOUBT, customer_gone
+from billing.services.stripe_documents import invoice_draft
 from billing.services.stripe_queue import NeedsAttentionError
-
-CUSTOMER_LOCKS = 2 << 56
-# Clocks differ: what is looked for by its date is looked for from an hour earlier.
-CLOCK_DOUBT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,79 +54,6 @@ class PushJob:
         """The earliest instant at which anything of this push can have been made."""
         first = self.push.first_started_at or self.at
         return min(first, self.push.created_at) - CLOCK_DOUBT
-
-
-def ensure_customer(job: PushJob) -> str:
-    """Return the id of the customer at Stripe: one for each of ours, made or brought up to date."""
-    customer = job.invoice.customer
-    with only_one(CUSTOMER_LOCKS + customer.pk) as is_mine:
-        if not is_mine:
-            raise BusyError("Another push is making this customer at Stripe.")
-        row, _ = StripeCustomer.objects.get_or_create(
-            customer=customer, account=job.gateway.account
-        )
-        draft = customer_draft(customer, job.gateway.account)
-        if not row.stripe_id:
-            make_customer(job, row, draft)
-        update_customer(job, row, draft)
-    return row.stripe_id
-
-
-def make_customer(job: PushJob, row: StripeCustomer, draft: CustomerDraft) -> None:
-    digest = payload_digest(draft)
-    if row.first_started_at is None:
-        row.first_started_at = job.at
-        commit(row, "first_started_at")
-    found = None
-    if not is_fresh(row) and not is_key_usable(row, digest=digest, at=job.at):
-        found = find_customer(job, row, draft)
-        if found is None:
-            renew(row)
-    if found is None:
-        begin(row, digest=digest, at=job.at)
-        key = f"{row.account}:cus:{row.customer_id}:{row.generation}"
-        found = attempt(row, lambda: job.gateway.create_customer(draft, key=key))
-    row.stripe_id = found.id
-    commit(row, "stripe_id")
-
-
-def find_customer(job: PushJob, row: StripeCustomer, draft: CustomerDraft) -> CustomerState | None:
-    """Look for a customer that an unanswered call may have made."""
-    since = min(row.first_started_at or job.at, job.push.created_at) - CLOCK_DOUBT
-    found = [
-        state
-        for state in job.gateway.customers_created_since(since)
-        if draft.metadata.items() <= state.metadata.items()
-    ]
-    if len(found) > 1:
-        ids = ", ".join(state.id for state in found)
-        raise NeedsAttentionError(
-            f"Stripe has {len(found)} customers for this one: {ids}. Delete all but one there."
-        )
-    return found[0] if found else None
-
-
-def update_customer(job: PushJob, row: StripeCustomer, draft: CustomerDraft) -> None:
-    digest = payload_digest(draft)
-    if row.payload_digest == digest:
-        return
-    # An update sets what it says, so a second one does no harm and each may have its own key.
-    row.updates += 1
-    commit(row, "updates")
-    key = f"{row.account}:cus:{row.customer_id}:update:{row.updates}"
-    try:
-        job.gateway.update_customer(row.stripe_id, draft, key=key)
-    except GoneError as error:
-        raise customer_gone(row.stripe_id) from error
-    row.payload_digest = digest
-    commit(row, "payload_digest")
-
-
-def customer_gone(stripe_id: str) -> NeedsAttentionError:
-    return NeedsAttentionError(
-        f"Customer {stripe_id} is not in this Stripe account. Somebody deleted it, or the secret "
-        "key is another account's. A customer is never made a second time by itself."
-    )
 
 
 def ensure_draft(job: PushJob, customer_id: str) -> None:

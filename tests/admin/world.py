@@ -11,10 +11,14 @@ from django_q.tasks import async_task
 
 from billing.models import (
     Invoice,
+    PaymentReversal,
     StripeCustomer,
     StripeEvent,
+    StripeOperation,
     StripePush,
     StripePushStep,
+    StripeQueue,
+    StripeReconciliation,
 )
 from billing.services.nightly import run_nightly
 from billing.services.payments import record_payment
@@ -112,6 +116,21 @@ def add_stripe(invoice: Invoice) -> None:
         stripe_invoice_id=f"in_{key}",
     )
     StripePushStep.objects.create(push=push, name="draft", started_at=MARCH)
+    StripeOperation.objects.create(invoice=invoice, kind="void", requested_at=MARCH)
+    StripeQueue.objects.get_or_create(account="test")
+    StripeReconciliation.objects.create(
+        at=MARCH,
+        finished_at=MARCH,
+        differences=[{"kind": "missing", "invoice": str(invoice), "message": "It is not there."}],
+    )
+    PaymentReversal.objects.create(
+        payment=invoice.payments.get(),
+        kind="refund",
+        external_id=f"re_{key}",
+        amount=Decimal(1),
+        status="succeeded",
+        created_at=MARCH,
+    )
     StripeEvent.objects.create(
         event_id=f"evt_{key}",
         livemode=False,

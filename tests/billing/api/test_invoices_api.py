@@ -165,13 +165,28 @@ def test_a_draft_is_finalized_and_an_invoice_is_voided(operator: APIClient, acme
     assert (again.status_code, again.json()["error"]["code"]) == (409, "not_voidable")
 
 
-def test_an_invoice_that_stripe_has_is_not_voided_here(operator: APIClient, acme: Customer) -> None:
+@pytest.mark.parametrize("verb", ["void", "uncollectible"])
+def test_what_stripe_has_changes_once_stripe_has_changed_it(
+    operator: APIClient, acme: Customer, settings: Settings, verb: str
+) -> None:
     invoice = bill(acme, "2026-02-02")
     at = datetime.now(UTC)
     StripePush.objects.create(invoice=invoice, stripe_invoice_id="in_1", first_started_at=at)
-    refused = post(operator, f"{INVOICES}/INV-000001/void")
-    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "at_stripe")
-    assert "in_1" in refused.json()["error"]["message"]
+    settings.STRIPE_SECRET_KEY = ""
+    refused = post(operator, f"{INVOICES}/INV-000001/{verb}")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "stripe_not_configured")
+    settings.STRIPE_SECRET_KEY = "sk_test_1"
+    asked = post(operator, f"{INVOICES}/INV-000001/{verb}")
+    assert (asked.status_code, asked.json()["status"]) == (202, "open")
+    assert invoice.stripe_operations.get().kind == verb
+
+
+def test_an_invoice_is_given_up_and_only_an_open_one(operator: APIClient, acme: Customer) -> None:
+    bill(acme, "2026-02-02")
+    given_up = post(operator, f"{INVOICES}/INV-000001/uncollectible")
+    again = post(operator, f"{INVOICES}/INV-000001/uncollectible")
+    assert (given_up.status_code, given_up.json()["status"]) == (200, "uncollectible")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "not_open")
 
 
 def test_a_push_is_queued(

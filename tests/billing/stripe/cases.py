@@ -1,15 +1,20 @@
 """Issued invoices to push, and what is to be found at the sandbox afterwards."""
 
+import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from django.db import connection
+
 from billing.gateways.stripe import StripeGateway
 from billing.models import Invoice, InvoiceLine, StripeEvent, StripePush
 from billing.sandbox.server import StripeSandbox
+from billing.selectors.locks import only_one
 from customers.models import Customer
 from tests import factories
 
@@ -100,3 +105,24 @@ def assert_one(sandbox: StripeSandbox, invoice: Invoice, *, status: str = "open"
     assert Decimal(found["total"]).scaleb(-2) == invoice.total
     lines = Counter(item["metadata"]["line"] for item in records(sandbox, "line_item"))
     assert lines == Counter(str(pk) for pk in invoice.lines.values_list("pk", flat=True))
+
+
+@contextmanager
+def held_elsewhere(lock: int) -> Iterator[None]:
+    """Hold an advisory lock in a connection of its own, as another process does."""
+
+    def hold(taken: threading.Event, done: threading.Event) -> None:
+        with only_one(lock):
+            taken.set()
+            done.wait()
+        connection.close()
+
+    taken, done = threading.Event(), threading.Event()
+    holder = threading.Thread(target=hold, args=(taken, done))
+    holder.start()
+    taken.wait()
+    try:
+        yield
+    finally:
+        done.set()
+        holder.join()

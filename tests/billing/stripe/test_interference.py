@@ -119,7 +119,7 @@ def test_a_customer_deleted_by_hand_is_not_made_again(
 
 
 @pytest.mark.parametrize("kind", [Kind.UNAUTHORIZED, Kind.FORBIDDEN])
-def test_refused_credentials_halt_the_run_and_leave_everything_queued(
+def test_refused_credentials_halt_everything_for_an_hour_and_leave_it_queued(
     sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime, kind: Kind
 ) -> None:
     cases.make_invoice(at=at)
@@ -127,8 +127,9 @@ def test_refused_credentials_halt_the_run_and_leave_everything_queued(
     report = push_due_invoices(gateway=gateway, at=at)
     assert (report.pushed, len(report.failures)) == (0, 1)
     assert report.halted == report.failures[0]["error"]
+    assert push_due_invoices(gateway=gateway, at=at).counts == {PushOutcome.HALTED: 1}
     assert sandbox.api.faults.requests == 1
-    assert push_due_invoices(gateway=gateway, at=at).pushed == 2
+    assert push_due_invoices(gateway=gateway, at=at + timedelta(hours=1)).pushed == 2
 
 
 def test_a_refused_call_is_made_under_a_new_key_once_a_person_has_put_it_right(
@@ -330,14 +331,3 @@ def test_an_invoice_paid_while_its_push_had_stopped_completes_it(
     retry_pushes(gateway=gateway, at=at + timedelta(minutes=2))
     cases.assert_one(sandbox, invoice, status="paid")
     assert cases.events(sandbox)["invoice.sent"] == 0
-
-
-def test_a_draft_of_an_invoice_voided_meanwhile_is_left_to_a_person(
-    sandbox: StripeSandbox, gateway: StripeGateway, half_pushed: StripePush, at: datetime
-) -> None:
-    Invoice.objects.update(status="void")
-    retry_pushes(gateway=gateway, at=at + timedelta(minutes=2))
-    half_pushed.refresh_from_db()
-    assert "The invoice is void" in half_pushed.attention
-    assert f"Delete draft {half_pushed.stripe_invoice_id} at Stripe." in half_pushed.attention
-    assert cases.records(sandbox, "invoice")[0]["status"] == "draft"
