@@ -129,6 +129,15 @@ def billing_alarms(facts: Facts) -> Iterator[Alarm]:
 
 
 def stripe_alarms(stripe: StripeCounts) -> Iterator[Alarm]:
+    if stripe.halted:
+        text = f"Stripe refuses the secret key, and everything waits: {stripe.halted}"
+        yield Alarm(text, listing("billing_stripequeue"))
+    if stripe.differences:
+        text = f"{counted(stripe.differences, 'difference')} from Stripe found when last compared."
+        yield Alarm(text, listing("billing_stripereconciliation"))
+    if stripe.operations:
+        text = f"{counted(stripe.operations, 'operation')} at Stripe held for a person."
+        yield Alarm(text, listing("billing_stripeoperation", status__exact="attention"))
     if stripe.attention:
         text = f"{counted(stripe.attention, 'push', 'pushes')} to Stripe held for a person."
         yield Alarm(text, listing("billing_stripepush", attention="yes"))

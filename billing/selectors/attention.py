@@ -5,7 +5,8 @@ from datetime import datetime
 
 from django.db.models import Count, Q, QuerySet
 
-from billing.models import Invoice, StripeEvent, StripePush
+from billing.models import Invoice, StripeEvent, StripeOperation, StripePush
+from billing.selectors.stripe import current_halt, last_reconciliation
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,18 @@ class StripeCounts:
     attention: int
     under_way: int
     unhandled_events: int
+    operations: int
+    halted: str
+    differences: int
 
 
 def stripe_counts() -> StripeCounts:
+    halt, compared = current_halt(), last_reconciliation()
     return StripeCounts(
         attention=pushes_needing_attention().count(),
         under_way=StripePush.objects.filter(status=StripePush.Status.PENDING).count(),
         unhandled_events=StripeEvent.objects.filter(handled_at=None, attempts__gt=0).count(),
+        operations=StripeOperation.objects.filter(status=StripeOperation.Status.ATTENTION).count(),
+        halted="" if halt is None else halt.reason,
+        differences=0 if compared is None else len(compared.differences),
     )

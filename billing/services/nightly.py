@@ -24,6 +24,7 @@ from billing.services import invoicing
 from billing.services.invoicing import Bill
 from billing.services.late_usage import mark_late_usage
 from billing.services.stripe_push import push_due_invoices
+from billing.services.stripe_reconcile import reconcile_stripe
 from config.errors import DomainError
 from customers.models import Customer
 from metering.services.folding import fold_pending
@@ -113,6 +114,13 @@ def push_invoices(run: BillingRun) -> None:
         run.failures += [
             {"invoice": each["invoice"], "message": each["error"]} for each in report.failures
         ]
+
+
+def compare_with_stripe(run: BillingRun) -> None:
+    gateway = gateway_from_settings()
+    if gateway is not None:
+        work = partial(reconcile_stripe, gateway=gateway, at=run.at)
+        attempted(run, work, step="Stripe reconciliation")
 
 
 def attempted[T](run: BillingRun, work: Callable[[], T], **whose: str) -> T | None:
