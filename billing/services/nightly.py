@@ -106,7 +106,9 @@ def billed(run: BillingRun, ids: Sequence[int]) -> list[Bill]:
 
 
 def push_invoices(run: BillingRun) -> None:
-    work = partial(push_due_invoices, gateway=gateway_from_settings(), at=run.at)
+    """Bring what is issued to Stripe, and compare both sides afterwards."""
+    gateway = gateway_from_settings()
+    work = partial(push_due_invoices, gateway=gateway, at=run.at)
     report = attempted(run, work, step="Stripe")
     if report is not None:
         run.invoices_pushed = report.pushed
@@ -114,13 +116,9 @@ def push_invoices(run: BillingRun) -> None:
         run.failures += [
             {"invoice": each["invoice"], "message": each["error"]} for each in report.failures
         ]
-
-
-def compare_with_stripe(run: BillingRun) -> None:
-    gateway = gateway_from_settings()
     if gateway is not None:
-        work = partial(reconcile_stripe, gateway=gateway, at=run.at)
-        attempted(run, work, step="Stripe reconciliation")
+        comparison = partial(reconcile_stripe, gateway=gateway, at=run.at)
+        attempted(run, comparison, step="Stripe reconciliation")
 
 
 def attempted[T](run: BillingRun, work: Callable[[], T], **whose: str) -> T | None:
