@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0005_subscriptions_have_a_history'),
+        ('billing', '0006_trials'),
     ]
 
     operations = [
