@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -108,6 +109,18 @@ def amount(name: str, default: str) -> Decimal:
 
     expected = "an amount of money such as 0.50"
     return read(name, parse, Decimal(default), expected=expected)
+
+
+def instant(name: str) -> datetime | None:
+    """Return an instant with its offset, nothing if the variable is not set."""
+
+    def parse(value: str) -> datetime:
+        found = datetime.fromisoformat(value)
+        if found.tzinfo is None:
+            raise ValueError(value)
+        return found
+
+    return read(name, parse, None, expected="an instant such as 2026-12-01T00:00:00Z")
 
 
 def items(name: str) -> list[str]:

@@ -236,6 +236,8 @@ STRIPE_WEBHOOK_SECRETS = environment.matching_items(
 )
 STRIPE_API_BASE = environment.web_address("STRIPE_API_BASE", combinations.STRIPE_API)
 combinations.check_stripe(STRIPE_API_BASE, secret_key=STRIPE_SECRET_KEY)
+# What was issued before was billed in another way; it is never pushed by itself.
+STRIPE_PUSH_SINCE = environment.instant("STRIPE_PUSH_SINCE")
 # Names this installation at Stripe (docs/stripe.md). On somebody's own machine a new data
 # directory is a new installation, whose invoice 1 is not the invoice 1 of the one before.
 STRIPE_ENVIRONMENT = environment.matching(

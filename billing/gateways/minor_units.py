@@ -38,14 +38,18 @@ def decimals(currency: str) -> int:
     )
 
 
+def smallest_step(currency: str) -> Decimal:
+    """Return the smallest amount of money Stripe has a number for."""
+    return Decimal(STEPS.get(currency, 1)).scaleb(-decimals(currency))
+
+
 def to_minor(amount: Decimal, currency: str) -> int:
     """Return `amount` in minor units. Raises RefusedError if that is not a whole step."""
-    places = decimals(currency)
-    minor = amount.scaleb(places)
+    minor = amount.scaleb(decimals(currency))
     if minor != minor.to_integral_value() or int(minor) % STEPS.get(currency, 1):
-        step = Decimal(STEPS.get(currency, 1)).scaleb(-places)
         raise RefusedError(
-            f"Stripe takes {currency} in steps of {step}, and {amount} is not one.",
+            f"Stripe takes {currency} in steps of {smallest_step(currency)}, and {amount} is not "
+            "one.",
             code="amount_not_representable",
         )
     return int(minor)

@@ -2,9 +2,11 @@
 
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from billing.models import (
+    CreditNote,
     Invoice,
     InvoiceLine,
     StripeEvent,
@@ -26,14 +28,15 @@ def invoices_to_push() -> InvoiceQuerySet:
     """Return issued invoices that are not at Stripe yet, the oldest first.
 
     Those over nothing, which were paid as they were issued, go there as well: Stripe holds one
-    for each of ours.
+    for each of ours. What was issued before STRIPE_PUSH_SINCE stays here unless it is pushed by hand.
     """
     is_due = Q(status=Invoice.Status.OPEN) | Q(status=Invoice.Status.PAID, total=0)
     pushes = StripePush.objects.filter(invoice=OuterRef("pk"), status__in=DONE)
     lines = InvoiceLine.objects.filter(invoice=OuterRef("pk"))
-    return Invoice.objects.filter(is_due, Exists(lines), ~Exists(pushes)).order_by(
-        "issued_at", "pk"
-    )
+    invoices = Invoice.objects.filter(is_due, Exists(lines), ~Exists(pushes))
+    if settings.STRIPE_PUSH_SINCE is not None:
+        invoices = invoices.filter(issued_at__gte=settings.STRIPE_PUSH_SINCE)
+    return invoices.order_by("issued_at", "pk")
 
 
 def pushes_to_retry(at: datetime) -> InvoiceQuerySet:
@@ -52,6 +55,25 @@ def is_at_stripe(invoice: Invoice) -> bool:
     """Return whether anything of an invoice can be at Stripe, a lost draft included."""
     pushes = StripePush.objects.filter(invoice=invoice).exclude(first_started_at=None)
     return pushes.exclude(status=StripePush.Status.SKIPPED, stripe_invoice_id="").exists()
+
+
+def credit_notes_to_send() -> QuerySet[CreditNote]:
+    """Return issued credit notes on invoices at Stripe that were never asked for there."""
+    asked = StripeOperation.objects.filter(
+        kind=StripeOperation.Kind.CREDIT_NOTE,
+        invoice=OuterRef("invoice"),
+        reference=OuterRef("number"),
+    )
+    return (
+        CreditNote.objects.filter(
+            status=CreditNote.Status.ISSUED,
+            invoice__stripe_push__status=StripePush.Status.COMPLETED,
+            total__gt=0,
+        )
+        .exclude(Exists(asked))
+        .select_related("invoice")
+        .order_by("issued_at", "pk")
+    )
 
 
 def is_being_voided(invoice: Invoice) -> bool:

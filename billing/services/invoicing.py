@@ -17,7 +17,7 @@ from billing.selectors.stripe import is_at_stripe
 from billing.services.drafting import Document, draft_accounts
 from billing.services.issuing import Issue, issue_drafts
 from billing.services.payments import set_void
-from billing.services.stripe_operations import request_operation
+from billing.services.stripe_requests import request_operation
 from config.errors import DomainError
 from config.queue import enqueue_on_commit
 from customers.models import Customer

@@ -24,7 +24,7 @@ from billing.models import (
 )
 from billing.selectors.stripe import push_of
 from billing.services.payments import follow_stripe
-from billing.services.stripe_operations import request_operation
+from billing.services.stripe_requests import request_operation
 
 # An invoice that is ours by its metadata, but whose id is not stored yet, is waited for.
 MAX_WAITS = 5

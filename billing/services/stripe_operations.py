@@ -7,16 +7,13 @@ still pay it there.
 
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
-from typing import Any
 
 from django.db import transaction
 
 from billing.gateways.errors import CardDeclinedError, GoneError, StateMovedError
-from billing.gateways.requests import payload_digest
 from billing.gateways.stripe import StripeGateway
-from billing.gateways.values import CreditNoteDraft, CreditNoteState, InvoiceState
+from billing.gateways.values import InvoiceState
 from billing.models import Invoice, StripeCustomer, StripeOperation, StripePush
 from billing.selectors.locks import only_one
 from billing.selectors.stripe import operations_to_retry
@@ -25,10 +22,10 @@ from billing.services.stripe_attempts import (
     attempt,
     begin,
     commit,
-    is_fresh,
     is_key_usable,
     renew,
 )
+from billing.services.stripe_credit_notes import make_credit_note
 from billing.services.stripe_customers import customer_gone
 from billing.services.stripe_push import PUSH_LOCKS, push_invoice
 from billing.services.stripe_queue import (
@@ -39,76 +36,10 @@ from billing.services.stripe_queue import (
     one_attempt,
     work_through,
 )
+from billing.services.stripe_requests import request_due_credit_notes
 from billing.services.stripe_steps import PushJob, declined, find_invoice
-from config.errors import DomainError
-from config.queue import enqueue_on_commit
 
 Kind = StripeOperation.Kind
-
-
-@transaction.atomic
-def request_operation(
-    *,
-    invoice: Invoice,
-    kind: str,
-    at: datetime,
-    reference: str = "",
-    content: dict[str, Any] | None = None,
-) -> StripeOperation:
-    """Write down that something is to be done to an invoice at Stripe, and queue it.
-
-    Asked again, it is taken up again where it stopped; a charge that was declined is tried anew.
-    """
-    operation, is_new = StripeOperation.objects.get_or_create(
-        invoice=invoice,
-        kind=kind,
-        reference=reference,
-        defaults={"content": content or {}, "requested_at": at},
-    )
-    if not is_new and operation.status != StripeOperation.Status.PENDING:
-        operation.status, operation.retry_at = StripeOperation.Status.PENDING, at
-        operation.attention = operation.outcome = ""
-        operation.save(update_fields=["status", "retry_at", "attention", "outcome"])
-    enqueue_on_commit("billing.tasks.run_stripe_operation", operation.pk)
-    return operation
-
-
-@transaction.atomic
-def request_credit_note(
-    *,
-    invoice: Invoice,
-    reference: str,
-    lines: list[tuple[str, Decimal]],
-    memo: str,
-    at: datetime,
-) -> StripeOperation:
-    """Have a credit note of ours made on the invoice at Stripe too.
-
-    `reference` is its number, `lines` are its descriptions with positive amounts, tax among them.
-    Raises DomainError for nothing, and for more than the invoice is over.
-    """
-    total = sum((amount for _, amount in lines), start=Decimal(0))
-    others = StripeOperation.objects.filter(invoice=invoice, kind=Kind.CREDIT_NOTE)
-    before = sum(
-        (credited(other) for other in others.exclude(reference=reference)), start=Decimal(0)
-    )
-    if not lines or any(amount <= 0 for _, amount in lines):
-        raise DomainError("A credit note takes back more than nothing.", code="nothing_to_credit")
-    if before + total > invoice.total:
-        raise DomainError(
-            f"Invoice {invoice} is over {invoice.total} {invoice.currency}, of which {before} are "
-            f"credited already: {total} more cannot be.",
-            code="credit_exceeds_invoice",
-        )
-    content = {"memo": memo, "lines": [[text, str(amount)] for text, amount in lines]}
-    return request_operation(
-        invoice=invoice, kind=Kind.CREDIT_NOTE, reference=reference, content=content, at=at
-    )
-
-
-def credited(operation: StripeOperation) -> Decimal:
-    amounts = (Decimal(amount) for _, amount in operation.content["lines"])
-    return sum(amounts, start=Decimal(0))
 
 
 def run_operation(
@@ -135,7 +66,9 @@ def run_operation(
 
 
 def retry_operations(*, gateway: StripeGateway | None, at: datetime) -> PushReport:
-    """Take up the operations whose time to be tried again has come."""
+    """Take up the operations whose time to be tried again has come, and credit notes not sent."""
+    if gateway is not None:
+        request_due_credit_notes(at=at)
     return work_through(
         operations_to_retry(at),
         lambda operation: run_operation(operation=operation, gateway=gateway, at=at),
@@ -248,68 +181,13 @@ def pay(operation: StripeOperation, push: StripePush, gateway: StripeGateway, at
     return problem or f"The invoice is {found.status}: the payment is not through yet."
 
 
-def make_credit_note(
+def credit(
     operation: StripeOperation, push: StripePush, gateway: StripeGateway, at: datetime
 ) -> str:
-    """Make the credit note there if it is not; what it will come to is asked for first."""
     state = completed(push, gateway)
-    draft = credit_note_draft(operation, state, gateway)
-    digest = payload_digest(draft)
-    made = None
-    if not is_fresh(operation) and not is_key_usable(operation, digest=digest, at=at):
-        made = find_credit_note(draft, gateway)
-        if made is None:
-            renew(operation)
-    if made is None:
-        if operation.started_at is None:
-            refuse_other_credit(gateway.preview_credit_note(draft), draft)
-        begin(operation, digest=digest, at=at)
-        key = f"{gateway.account}:cn:{operation.pk}:{operation.generation}"
-        made = attempt(operation, lambda: gateway.create_credit_note(draft, key=key))
-    operation.stripe_id = made.id
-    commit(operation, "stripe_id")
-    refuse_other_credit(made, draft)
+    total = make_credit_note(operation, state, gateway, at)
     follow_stripe(invoice=push.invoice, stripe_invoice_id=state.id, gateway=gateway, at=at)
-    return f"Credited {draft.total} {draft.currency}."
-
-
-def credit_note_draft(
-    operation: StripeOperation, state: InvoiceState, gateway: StripeGateway
-) -> CreditNoteDraft:
-    if state.status not in {Invoice.Status.OPEN, Invoice.Status.PAID}:
-        raise NeedsAttentionError(
-            f"The invoice is {state.status} at Stripe, and credit notes are for open and paid ones."
-        )
-    return CreditNoteDraft(
-        invoice_id=state.id,
-        currency=state.currency,
-        lines=tuple((text, Decimal(amount)) for text, amount in operation.content["lines"]),
-        memo=operation.content["memo"],
-        is_paid=state.status == Invoice.Status.PAID,
-        metadata={"credit_note": operation.reference, "env": gateway.account},
-    )
-
-
-def find_credit_note(draft: CreditNoteDraft, gateway: StripeGateway) -> CreditNoteState | None:
-    found = [
-        state
-        for state in gateway.credit_notes_of(draft.invoice_id)
-        if draft.metadata.items() <= state.metadata.items() and state.status != "void"
-    ]
-    if len(found) > 1:
-        ids = ", ".join(state.id for state in found)
-        raise NeedsAttentionError(
-            f"Stripe has {len(found)} credit notes for this one: {ids}. Void all but one there."
-        )
-    return found[0] if found else None
-
-
-def refuse_other_credit(state: CreditNoteState, draft: CreditNoteDraft) -> None:
-    if state.total != draft.total:
-        raise NeedsAttentionError(
-            f"The credit note comes to {state.total} {state.currency} at Stripe, and to "
-            f"{draft.total} here."
-        )
+    return f"Credited {total} {state.currency}."
 
 
 def completed(push: StripePush, gateway: StripeGateway) -> InvoiceState:
@@ -354,5 +232,5 @@ WAYS: dict[StripeOperation.Kind, Way] = {
     Kind.VOID: void,
     Kind.UNCOLLECTIBLE: mark_uncollectible,
     Kind.PAY: pay,
-    Kind.CREDIT_NOTE: make_credit_note,
+    Kind.CREDIT_NOTE: credit,
 }

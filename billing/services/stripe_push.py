@@ -145,7 +145,7 @@ def leave(
 def refuse_unsendable(invoice: Invoice) -> None:
     """Refuse what could never end well, before anything is sent."""
     chunks = line_chunks(invoice)
-    total = sum((line.amount for chunk in chunks for line in chunk), start=Decimal(0))
+    total = sum((line.amount + line.tax for chunk in chunks for line in chunk), start=Decimal(0))
     if total != invoice.total:
         raise NeedsAttentionError(
             f"The lines come to {total} {invoice.currency} and the invoice to {invoice.total}."

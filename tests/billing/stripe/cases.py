@@ -28,13 +28,12 @@ _numbers = count(1)
 def gateway_to(sandbox: StripeSandbox, **options: Any) -> StripeGateway:
     """Return a gateway that shows every fault to the caller and waits for nothing."""
     settled: dict[str, Any] = {
+        "secret_key": KEY,
         "network_retries": 0,
         "busy_waits_ms": (),
         "requests_per_second": 100_000,
     }
-    return StripeGateway(
-        secret_key=KEY, environment="tests", api_base=sandbox.url, **settled | options
-    )
+    return StripeGateway(environment="tests", api_base=sandbox.url, **settled | options)
 
 
 def make_invoice(
@@ -43,9 +42,12 @@ def make_invoice(
     customer: Customer | None = None,
     at: datetime,
     currency: str = "USD",
+    totals: dict[str, str] | None = None,
+    period: tuple[datetime, datetime] = (START, END),
+    description: str = "",
     **fields: Any,
 ) -> Invoice:
-    """Make an issued invoice with one line for each amount."""
+    """Make an issued invoice with one line for each amount; `totals` has tax and the like."""
     customer = customer or factories.make_customer()
     plan = factories.make_plan(currency=currency)
     subscription = factories.make_subscription(customer, plan, START)
@@ -53,12 +55,18 @@ def make_invoice(
         customer=customer,
         subscription=subscription,
         currency=currency,
-        period_start=START,
-        period_end=END,
-        finalize_at=END,
+        period_start=period[0],
+        period_end=period[1],
+        finalize_at=period[1],
     )
-    InvoiceLine.objects.bulk_create(line(invoice, *item) for item in enumerate(amounts))
-    invoice.total = invoice.subtotal = sum(map(Decimal, amounts), start=Decimal(0))
+    lines = [line(invoice, *item) for item in enumerate(amounts)]
+    for made in lines:
+        made.description = description or made.description
+    InvoiceLine.objects.bulk_create(lines)
+    invoice.subtotal = sum(map(Decimal, amounts), start=Decimal(0))
+    for name, amount in (totals or {}).items():
+        setattr(invoice, name, Decimal(amount))
+    invoice.total = invoice.subtotal - invoice.discount + invoice.tax - invoice.credits
     issued = {"status": "open", "number": f"INV-{next(_numbers):06d}", "issued_at": at}
     for name, value in (issued | {"due_at": at + timedelta(days=14)} | fields).items():
         setattr(invoice, name, value)
@@ -75,8 +83,8 @@ def line(invoice: Invoice, position: int, amount: str) -> InvoiceLine:
         description=f"Line {position}",
         quantity=Decimal(1),
         amount=Decimal(amount),
-        period_start=START,
-        period_end=END,
+        period_start=invoice.period_start,
+        period_end=invoice.period_end,
         document={},
     )
 

@@ -35,7 +35,7 @@ def at_once(count: int, work: Callable[[], object]) -> list[object]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_several_workers_one_pushes_and_the_others_leave(
+def test_s40_of_several_workers_one_pushes_and_the_others_leave(
     sandbox: StripeSandbox, gateway: StripeGateway, at: datetime
 ) -> None:
     invoice = cases.make_invoice(at=at)
@@ -63,7 +63,7 @@ def test_two_invoices_of_a_new_customer_at_once_make_one_customer(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_event_handled_by_many_workers_is_one_payment(
+def test_s18_one_event_handled_by_many_workers_is_one_payment(
     sandbox: StripeSandbox, gateway: StripeGateway, at: datetime
 ) -> None:
     invoice = cases.make_invoice(at=at)

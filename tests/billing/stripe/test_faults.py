@@ -59,7 +59,7 @@ def pushed_in_the_end(
 
 @pytest.mark.parametrize("pause", [AT_ONCE, NEXT_DAY], ids=["at-once", "next-day"])
 @pytest.mark.parametrize("kind", sorted(PASSING))
-def test_any_broken_call_ends_with_one_invoice(
+def test_s1_s2_s4_s8_s39_any_broken_call_ends_with_one_invoice(
     sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime, kind: Kind,
     pause: timedelta,
 ) -> None:  # fmt: skip
@@ -109,7 +109,7 @@ def crash_at_write(number: int) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("pause", [AT_ONCE, NEXT_DAY], ids=["at-once", "next-day"])
-def test_a_process_killed_at_any_write_leaves_one_invoice(
+def test_s3_a_process_killed_at_any_write_leaves_one_invoice(
     sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime, pause: timedelta
 ) -> None:
     for write in range(WRITES):
@@ -144,7 +144,7 @@ def crash_at_call(gateway: StripeGateway, number: int, *, is_answered: bool) -> 
 
 @pytest.mark.parametrize("is_answered", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("pause", [AT_ONCE, NEXT_DAY], ids=["at-once", "next-day"])
-def test_a_process_killed_at_any_call_leaves_one_invoice(
+def test_s3_a_process_killed_at_any_call_leaves_one_invoice(
     sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime, pause: timedelta,
     monkeypatch: pytest.MonkeyPatch, is_answered: bool,
 ) -> None:  # fmt: skip

@@ -159,7 +159,7 @@ def test_a_declined_card_is_an_error_of_its_own(
     assert caught.value.request_id.startswith("req_")
 
 
-def test_after_429_no_call_goes_out_before_the_wait_is_over(sandbox: StripeSandbox) -> None:
+def test_s7_after_429_no_call_goes_out_before_the_wait_is_over(sandbox: StripeSandbox) -> None:
     patient = cases.gateway_to(sandbox, busy_waits_ms=(50,))
     sandbox.api.faults.add(Fault(Kind.RATE_LIMIT))
     started = time.monotonic_ns()

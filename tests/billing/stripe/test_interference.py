@@ -38,7 +38,7 @@ def dashboard(gateway: StripeGateway, invoice_id: str, amount: int) -> None:
     gateway.api.invoices.add_lines(invoice_id, line, {"idempotency_key": f"hand:{invoice_id}"})  # type: ignore[arg-type]
 
 
-def test_a_line_added_by_hand_stops_the_push_until_it_is_removed(
+def test_s12_a_line_added_by_hand_stops_the_push_until_it_is_removed(
     sandbox: StripeSandbox, gateway: StripeGateway, half_pushed: StripePush, at: datetime
 ) -> None:
     dashboard(gateway, half_pushed.stripe_invoice_id, 500)
@@ -64,7 +64,7 @@ def test_a_line_removed_by_hand_stops_the_push(
     assert cases.events(sandbox)["invoice.finalized"] == 0
 
 
-def test_a_draft_deleted_by_hand_is_made_again(
+def test_s15_a_draft_deleted_by_hand_is_made_again(
     sandbox: StripeSandbox, gateway: StripeGateway, half_pushed: StripePush, at: datetime
 ) -> None:
     gateway.api.invoices.delete(half_pushed.stripe_invoice_id)
@@ -84,7 +84,7 @@ def test_a_draft_that_is_not_there_because_the_account_is_another_is_not_made_ag
     assert not cases.records(sandbox, "invoice")
 
 
-def test_a_discount_of_the_customer_is_not_inherited(
+def test_s13_a_discount_of_the_customer_is_not_inherited(
     sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
 ) -> None:
     push_invoice(invoice=invoice, gateway=gateway, at=at)
@@ -95,7 +95,7 @@ def test_a_discount_of_the_customer_is_not_inherited(
     assert {item["total"] for item in cases.records(sandbox, "invoice")} == {30300}
 
 
-def test_another_total_at_stripe_is_never_finalized(
+def test_s13_another_total_at_stripe_is_never_finalized(
     sandbox: StripeSandbox, gateway: StripeGateway, half_pushed: StripePush, at: datetime
 ) -> None:
     (record,) = cases.records(sandbox, "invoice")
@@ -119,7 +119,7 @@ def test_a_customer_deleted_by_hand_is_not_made_again(
 
 
 @pytest.mark.parametrize("kind", [Kind.UNAUTHORIZED, Kind.FORBIDDEN])
-def test_refused_credentials_halt_everything_for_an_hour_and_leave_it_queued(
+def test_s31_refused_credentials_halt_everything_for_an_hour_and_leave_it_queued(
     sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime, kind: Kind
 ) -> None:
     cases.make_invoice(at=at)
@@ -130,6 +130,33 @@ def test_refused_credentials_halt_everything_for_an_hour_and_leave_it_queued(
     assert push_due_invoices(gateway=gateway, at=at).counts == {PushOutcome.HALTED: 1}
     assert sandbox.api.faults.requests == 1
     assert push_due_invoices(gateway=gateway, at=at + timedelta(hours=1)).pushed == 2
+
+
+def test_s31_another_key_ends_a_halt_at_once_and_there_is_one_alert(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    sandbox.api.faults.add(Fault(Kind.UNAUTHORIZED, times=2))
+    for minutes in (0, 5, 65, 70):
+        push_due_invoices(gateway=gateway, at=at + timedelta(minutes=minutes))
+    assert sandbox.api.faults.requests == 2
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+    replaced = cases.gateway_to(sandbox, secret_key="sk_test_new")
+    later = at + timedelta(minutes=71)
+    assert retry_pushes(gateway=replaced, at=later).pushed == 1
+    cases.assert_one(sandbox, invoice)
+
+
+def test_s32_one_refused_invoice_of_twenty_leaves_the_other_nineteen_alone(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime
+) -> None:
+    invoices = [cases.make_invoice(["1.00"], at=at) for _ in range(20)]
+    sandbox.api.faults.add(Fault(Kind.INVALID, "POST /v1/invoices", after=7))
+    report = push_due_invoices(gateway=gateway, at=at)
+    assert (report.pushed, len(report.failures)) == (19, 1)
+    held = StripePush.objects.get(status="attention")
+    assert held.invoice == invoices[7]
+    assert (held.attention, held.request_id[:4]) == ("The request is invalid.", "req_")
 
 
 def test_a_refused_call_is_made_under_a_new_key_once_a_person_has_put_it_right(
@@ -155,7 +182,7 @@ def test_a_key_that_carried_another_request_is_kept_for_a_person(
     assert push.steps.get(name="draft").generation == 1
 
 
-def test_one_refused_invoice_stops_no_other(
+def test_s32_one_refused_invoice_stops_no_other(
     sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
 ) -> None:
     bad = cases.make_invoice(["1.234"], at=at, currency="KWD")
@@ -199,7 +226,7 @@ def test_a_stopped_push_waits_longer_each_time_and_says_why(
     assert retry_pushes(gateway=gateway, at=at + timedelta(minutes=9)).pushed == 1
 
 
-def test_too_many_requests_are_waited_out_within_the_call(
+def test_s7_too_many_requests_are_waited_out_within_the_call(
     sandbox: StripeSandbox, invoice: Invoice, at: datetime
 ) -> None:
     sandbox.api.faults.add(Fault(Kind.RATE_LIMIT, times=100, every=2))
@@ -308,7 +335,7 @@ def test_a_payment_that_overtakes_the_push_is_no_contradiction(
     assert (push.stripe_status, push.attention) == ("paid", "")
 
 
-def test_a_clock_ten_minutes_wrong_finds_what_was_made(
+def test_s35_a_clock_ten_minutes_wrong_finds_what_was_made(
     sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
 ) -> None:
     control.handle(sandbox.api, "POST", "/_sandbox/clock", {"advance": -600})

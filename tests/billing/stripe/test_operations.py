@@ -8,18 +8,22 @@ import pytest
 from pytest_django import Settings
 
 from billing.gateways.stripe import StripeGateway
-from billing.models import Invoice, StripeCustomer, StripeOperation, StripePush
+from billing.models import (
+    CreditNote,
+    CreditNoteLine,
+    Invoice,
+    StripeCustomer,
+    StripeOperation,
+    StripePush,
+)
 from billing.sandbox import actions, control
 from billing.sandbox.faults import Fault, Kind
 from billing.sandbox.server import StripeSandbox
 from billing.services.invoicing import charge_invoice, mark_uncollectible, void_invoice
-from billing.services.stripe_operations import (
-    request_credit_note,
-    retry_operations,
-    run_operation,
-)
+from billing.services.stripe_operations import retry_operations, run_operation
 from billing.services.stripe_push import push_invoice
 from billing.services.stripe_queue import PushOutcome
+from billing.services.stripe_requests import request_credit_note, request_due_credit_notes
 from config.errors import DomainError
 from tests.billing.stripe import cases
 
@@ -139,7 +143,7 @@ def test_a_credit_note_on_a_paid_invoice_moves_no_money_at_stripe(
     assert cases.records(sandbox, "refund") == []
 
 
-def test_a_credit_note_over_more_than_the_invoice_is_refused_before_it_is_sent(
+def test_s29_a_credit_note_over_more_than_the_invoice_is_refused_before_it_is_sent(
     sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
 ) -> None:
     push_invoice(invoice=invoice, gateway=gateway, at=at)
@@ -182,7 +186,7 @@ def test_a_customer_who_is_to_be_charged_and_has_no_card_gets_the_invoice(
     assert cases.events(sandbox)["invoice.sent"] == 2
 
 
-def test_a_declined_charge_is_noted_and_charged_again_under_another_key(
+def test_s24_a_declined_charge_is_noted_and_charged_again_under_another_key(
     sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
 ) -> None:
     automatic(gateway, sandbox, invoice, "pm_card_chargeDeclined")
@@ -200,7 +204,7 @@ def test_a_declined_charge_is_noted_and_charged_again_under_another_key(
     assert push.collection_problem == ""
 
 
-def test_a_charge_whose_answer_is_lost_is_not_made_twice(
+def test_s25_a_charge_whose_answer_is_lost_is_not_made_twice(
     sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
 ) -> None:
     automatic(gateway, sandbox, invoice, "pm_card_visa")
@@ -217,3 +221,44 @@ def test_a_charge_whose_answer_is_lost_is_not_made_twice(
 def test_only_an_open_invoice_that_is_at_stripe_is_charged(invoice: Invoice, at: datetime) -> None:
     with pytest.raises(DomainError, match="only an open one that is at Stripe"):
         charge_invoice(invoice=invoice, at=at)
+
+
+def issued_note(invoice: Invoice, amounts: list[str], at: datetime) -> CreditNote:
+    note = CreditNote.objects.create(
+        customer=invoice.customer, invoice=invoice, currency=invoice.currency
+    )
+    for position, amount in enumerate(amounts):
+        CreditNoteLine.objects.create(
+            credit_note=note, position=position, kind="adjustment", price="calls",
+            description=f"Corrected {position}", quantity=1, amount=Decimal(amount),
+            period_start=cases.START, period_end=cases.END, document={},
+        )  # fmt: skip
+    note.subtotal = note.total = sum(map(Decimal, amounts), start=Decimal(0))
+    note.number, note.status, note.issued_at = f"CN-{note.pk}", CreditNote.Status.ISSUED, at
+    note.save()
+    return note
+
+
+@pytest.mark.parametrize(
+    ("amounts", "sent"), [(["1.00", "2.00"], [100, 200]), (["5.00", "-1.00"], [400])]
+)
+def test_an_issued_credit_note_goes_to_stripe_by_itself_and_once(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime,
+    amounts: list[str], sent: list[int],
+) -> None:  # fmt: skip
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    note = issued_note(invoice, amounts, at)
+    for minutes in (0, 20, 40):
+        retry_operations(gateway=gateway, at=at + timedelta(minutes=minutes))
+    (made,) = cases.records(sandbox, "credit_note")
+    assert [line["amount"] for line in made["lines"]["data"]] == sent
+    assert made["metadata"]["credit_note"] == note.number
+
+
+def test_an_issued_credit_note_that_does_not_fit_its_invoice_is_left_to_a_person(
+    gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    issued_note(invoice, ["999.00"], at)
+    assert [request_due_credit_notes(at=at) for _ in range(2)] == [1, 0]
+    assert "999.00 more cannot be" in invoice.stripe_operations.get().attention

@@ -1,14 +1,17 @@
 """A push that nothing disturbs, and invoices that are unlike most."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
+from pytest_django import Settings
 
+from billing.gateways.minor_units import from_minor
 from billing.gateways.stripe import StripeGateway
 from billing.models import Invoice, StripePush
 from billing.sandbox.server import StripeSandbox
-from billing.services.stripe_push import push_due_invoices, push_invoice
+from billing.services.stripe_push import push_due_invoices, push_invoice, retry_pushes
 from billing.services.stripe_queue import PushOutcome
 from config.errors import DomainError
 from tests import factories
@@ -85,7 +88,7 @@ def test_a_changed_address_reaches_stripe_with_the_next_push(
 
 
 @pytest.mark.parametrize("count", [250, 251, 1000])
-def test_more_lines_than_stripe_takes_are_rolled_up_to_the_same_total(
+def test_s10_more_lines_than_stripe_takes_are_rolled_up_to_the_same_total(
     sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime, count: int
 ) -> None:
     invoice = cases.make_invoice([f"{number}.01" for number in range(count)], at=at)
@@ -98,7 +101,7 @@ def test_more_lines_than_stripe_takes_are_rolled_up_to_the_same_total(
     assert rest == ([wanted] if count > 250 else [])
 
 
-def test_an_invoice_over_nothing_is_paid_as_it_is_finalized_and_not_mailed(
+def test_s26_an_invoice_over_nothing_is_paid_as_it_is_finalized_and_not_mailed(
     sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime
 ) -> None:
     invoice = cases.make_invoice(["10.00", "-10.00"], at=at)
@@ -117,7 +120,7 @@ def test_an_invoice_paid_at_issue_because_it_is_over_nothing_is_pushed_too(
     cases.assert_one(sandbox, invoice, status="paid")
 
 
-def test_a_negative_total_is_never_pushed(
+def test_s27_a_negative_total_is_never_pushed(
     sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime
 ) -> None:
     invoice = cases.make_invoice(["-5.00"], at=at)
@@ -136,7 +139,7 @@ def test_a_draft_of_ours_is_refused(gateway: StripeGateway, db: None, at: dateti
     ("currency", "amount", "minor"),
     [("JPY", "1234", 1234), ("KWD", "1.230", 1230), ("ISK", "500", 50000), ("HUF", "9.99", 999)],
 )
-def test_each_currency_is_sent_in_the_units_stripe_counts_in(
+def test_s30_each_currency_is_sent_in_the_units_stripe_counts_in(
     sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime,
     currency: str, amount: str, minor: int,
 ) -> None:  # fmt: skip
@@ -147,7 +150,7 @@ def test_each_currency_is_sent_in_the_units_stripe_counts_in(
 
 
 @pytest.mark.parametrize(("currency", "amount"), [("KWD", "1.234"), ("XAU", "1.00")])
-def test_what_stripe_has_no_number_for_needs_attention_before_anything_is_sent(
+def test_s30_what_stripe_has_no_number_for_needs_attention_before_anything_is_sent(
     sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime,
     currency: str, amount: str,
 ) -> None:  # fmt: skip
@@ -157,7 +160,7 @@ def test_what_stripe_has_no_number_for_needs_attention_before_anything_is_sent(
     assert currency in StripePush.objects.get(invoice=invoice).attention
 
 
-def test_awkward_names_are_trimmed_here_and_never_refused_there(
+def test_s36_awkward_names_are_trimmed_here_and_never_refused_there(
     sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime
 ) -> None:
     customer = factories.make_customer(name='Ünï "[x]" & <b>\tCo 🦊')
@@ -175,3 +178,83 @@ def test_without_a_secret_key_nothing_is_pushed_and_the_run_says_so(
     assert report.halted == "STRIPE_SECRET_KEY is not set, so no invoice was pushed to Stripe."
     assert push_invoice(invoice=invoice, gateway=None, at=at) == PushOutcome.NOT_CONFIGURED
     assert not StripePush.objects.exists()
+
+
+def test_s35_periods_are_exact_in_utc_across_a_change_of_the_clock(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime
+) -> None:
+    paris = ZoneInfo("Europe/Paris")
+    march = datetime(2026, 3, 1, tzinfo=paris), datetime(2026, 4, 1, tzinfo=paris)
+    invoice = cases.make_invoice(["1.00"], at=at, period=march)
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    period = cases.records(sandbox, "line_item")[0]["period"]
+    assert period["start"] == int(datetime(2026, 2, 28, 23, tzinfo=UTC).timestamp())
+    assert period["end"] == int(datetime(2026, 3, 31, 22, tzinfo=UTC).timestamp()) - 1
+
+
+def test_s36_awkward_lines_are_trimmed_here_and_never_refused_there(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime
+) -> None:
+    text = 'Ä "quoted" [x]=1&y 🦊\x07\n' + "x" * 478
+    invoice = cases.make_invoice(["1.00"], at=at, description=text)
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    found = cases.records(sandbox, "line_item")[0]["description"]
+    assert found.startswith('Ä "quoted" [x]=1&y 🦊  xxx')
+
+
+def test_our_period_and_the_way_to_our_document_are_on_stripes_invoice(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    (found,) = cases.records(sandbox, "invoice")
+    assert [field["name"] for field in found["custom_fields"]] == ["Period"]
+    assert found["custom_fields"][0]["value"].split()[:2] == ["Oct", "1"]
+    address = f"/portal/{invoice.customer.key}/invoices/{invoice.number}/"
+    assert found["footer"].endswith(address)
+
+
+TAXED = [
+    # Two thirds of a cent each: twice rounded they would be 14.
+    (["0.33", "0.33"], "USD", {"tax": "0.13"}, 79),
+    (["10.00", "-4.00", "5.01"], "USD", {"tax": "2.20", "discount": "1.01"}, 1220),
+    (["10.00"], "USD", {"tax": "1.90", "credits": "3.00"}, 890),
+    (["1.230", "2.000", "0.770"], "KWD", {"tax": "0.210"}, 4210),
+    (["100", "33"], "ISK", {"tax": "32", "discount": "4"}, 16100),
+]
+
+
+@pytest.mark.parametrize(("amounts", "currency", "totals", "minor"), TAXED)
+def test_discounts_tax_and_credits_come_to_our_total_to_the_minor_unit(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime,
+    amounts: list[str], currency: str, totals: dict[str, str], minor: int,
+) -> None:  # fmt: skip
+    invoice = cases.make_invoice(amounts, at=at, currency=currency, totals=totals)
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    (found,) = cases.records(sandbox, "invoice")
+    assert (found["total"], found["status"]) == (minor, "open")
+    tax = sum(item["amount"] for item in found["total_taxes"])
+    assert from_minor(tax, currency) == invoice.tax
+    assert all(item["amount"] >= 0 for item in found["total_taxes"])
+
+
+def test_an_invoice_of_250_lines_with_a_discount_is_rolled_up_to_make_room(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime
+) -> None:
+    amounts = [f"{number}.00" for number in range(1, 251)]
+    totals = {"discount": "10.00", "tax": "99.99", "credits": "1.23"}
+    invoice = cases.make_invoice(amounts, at=at, totals=totals)
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    assert len(cases.records(sandbox, "line_item")) == 250
+    (found,) = cases.records(sandbox, "invoice")
+    assert from_minor(found["total"], "USD") == invoice.total
+
+
+def test_what_was_billed_before_stripe_is_pushed_by_hand_alone(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime,
+    settings: Settings,
+) -> None:  # fmt: skip
+    settings.STRIPE_PUSH_SINCE = at + timedelta(seconds=1)
+    assert push_due_invoices(gateway=gateway, at=at).counts == {}
+    assert retry_pushes(gateway=gateway, at=at + timedelta(days=1)).counts == {}
+    assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
+    cases.assert_one(sandbox, invoice)

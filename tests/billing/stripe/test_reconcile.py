@@ -218,3 +218,18 @@ def test_a_comparison_that_cannot_be_made_says_why(
 def test_one_comparison_at_a_time(gateway: StripeGateway, at: datetime) -> None:
     with cases.held_elsewhere(RECONCILE_LOCK), pytest.raises(DomainError, match="under way"):
         reconcile_stripe(gateway=gateway, at=at)
+
+
+def test_s23_four_days_without_webhooks_are_made_good_by_a_comparison(
+    sandbox: StripeSandbox, gateway: StripeGateway, at: datetime, db: None
+) -> None:
+    sandbox.add_endpoint("http://127.0.0.1:9/", "whsec_x", ["*"])
+    sandbox.deliverer.is_held = True
+    invoices = [cases.make_invoice(at=at) for _ in range(3)]
+    for invoice, act in zip(invoices, (actions.pay, actions.void, actions.decline), strict=True):
+        push_invoice(invoice=invoice, gateway=gateway, at=at)
+        act(sandbox.account, StripePush.objects.get(invoice=invoice).stripe_invoice_id)
+    report = reconcile_stripe(gateway=gateway, at=at + timedelta(days=4))
+    found = [Invoice.objects.get(pk=invoice.pk).status for invoice in invoices]
+    assert (found, report.differences) == (["paid", "void", "open"], [])
+    assert "A payment failed" in StripePush.objects.get(invoice=invoices[2]).collection_problem
