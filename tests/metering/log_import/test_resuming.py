@@ -19,6 +19,7 @@ from config.errors import DomainError
 from customers.models import Customer
 from metering.models import Event, LogImport, LogImportPiece
 from metering.services import ingest, log_lines, log_runs
+from tests.factories import NOW
 from tests.metering.log_import.lines import counts, line, run_import, write
 
 WAIT_SECONDS = 60
@@ -92,7 +93,8 @@ def test_a_piece_missing_in_the_middle_is_filled_in(broken_off: LogImport, log: 
 
 
 def test_another_log_and_another_mapping_begin_anew(broken_off: LogImport, log: Path) -> None:
-    write(log, [line("GET /other HTTP/1.1")] * 30)
+    # As long to the byte, so that only what is in it tells it from the first one.
+    write(log, [line(f"GET /{9 - number % 5} HTTP/1.1") for number in range(50)])
     assert run_import(log).log_import.pk != broken_off.pk
     write(log, [line(f"GET /{number % 5} HTTP/1.1") for number in range(50)])
     assert run_import(log, ignore={"status": [500]}).log_import.pk != broken_off.pk
@@ -158,3 +160,14 @@ def test_a_killed_import_is_finished_by_the_next_one(tmp_path: Path, acme: Custo
     finished = LogImport.objects.get()
     assert (finished.status, finished.accepted, finished.duplicate) == ("completed", 60_000, 0)
     assert Event.objects.count() == 60_000
+
+
+def test_a_piece_that_another_process_stored_is_not_counted_again(
+    broken_off: LogImport, log: Path
+) -> None:
+    with log_lines.open_log(log) as file:
+        first = next(log_lines.PieceCutter(file).pieces())
+    plan = log_runs.ImportPlan("combined", (line(),), broken_off.mapping, broken_off.pk)
+    result = log_runs.store_piece(plan, first, NOW)
+    assert result.counts == {}
+    assert LogImport.objects.get().lines == broken_off.lines
