@@ -45,7 +45,7 @@ def pages() -> list[str]:
     """Return the address of every page that a member may open."""
     key = ApiKey.objects.get()
     usage = ["usage/", "usage/?group_by=endpoint", "usage/?window=hour&start=2001-01-01"]
-    portal = ["", *usage, "keys/", "keys/new/", f"keys/{key.pk}/revoke/", "invoices/"]
+    portal = ["", *usage, "events/", "keys/", "keys/new/", f"keys/{key.pk}/revoke/", "invoices/"]
     account = ["password/change/", "email/", "logout/", "login/", "password/reset/", "signup/"]
     return [
         *(f"/portal/acme/{path}" for path in portal),
