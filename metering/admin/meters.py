@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, override
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin.utils import unquote
 from django.contrib.postgres.forms import SimpleArrayField
 from django.http import HttpRequest
 from django.utils import timezone
@@ -13,8 +15,11 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from config.admin import ChoicesDropdownFilter, ServiceAdmin, badge, display, register, style
+from config.errors import DomainError
 from metering import aggregations
 from metering.models import Meter
+from metering.numbers import plain
+from metering.selectors.previews import meter_preview
 from metering.services import meters
 
 
@@ -58,6 +63,7 @@ class MeterForm(forms.ModelForm[Meter]):
 @register(Meter)
 class MeterAdmin(ServiceAdmin[Meter]):
     form = MeterForm
+    change_form_after_template = "admin/meter_preview.html"
     list_display = (
         "name",
         "key",
@@ -98,6 +104,34 @@ class MeterAdmin(ServiceAdmin[Meter]):
         return is_current and super().has_change_permission(request, obj)
 
     @override
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        if request.method == "POST" and "_preview" in request.POST:
+            extra_context = (extra_context or {}) | self.previewed(request, object_id)
+            message = "This is a preview; nothing is saved yet."
+            request.refusal = DomainError(message, code="preview")  # type: ignore[attr-defined]
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def previewed(self, request: HttpRequest, object_id: str | None) -> dict[str, Any]:
+        """Return what the form's meter would count; nothing where the form is wrong."""
+        row = None if object_id is None else self.get_object(request, unquote(object_id))
+        form = self.get_form(request, row, change=row is not None)(request.POST, instance=row)
+        if not form.is_valid() or any(meters.definition_problems(form.instance)):
+            return {}
+        preview = meter_preview(form.instance, timezone.now())
+        quantity = format(Decimal(plain(preview.quantity)), ",f")
+        return {
+            "preview": preview,
+            "preview_quantity": quantity,
+            "preview_unit": form.instance.unit,
+        }
+
+    @override
     def create_row(self, request: HttpRequest, values: dict[str, Any]) -> Meter:
         return meters.create_meter(at=timezone.now(), **values)
 
@@ -118,4 +152,8 @@ class MeterAdmin(ServiceAdmin[Meter]):
 
     @display(description="Roll-ups", ordering="filled_at")
     def state(self, meter: Meter) -> str:
-        return badge("being filled", "info") if meter.filled_at is None else badge("ready")
+        if meter.filled_at is not None:
+            return badge("ready")
+        done, total = meter.filling_done, meter.filling_total
+        progress = f", {done:,} of {total:,} customers" if total else ""
+        return badge(f"being filled{progress}", "info")

@@ -20,6 +20,7 @@ from metering.admin.fields import customer_field, midnight
 from metering.models import Meter
 from metering.numbers import plain
 from metering.selectors.exports import usage_cells, usage_export, usage_header
+from metering.selectors.unparsed import unparsed_events
 from metering.selectors.usage import UsageRow, usage
 from metering.windows import WINDOWS
 
@@ -99,6 +100,7 @@ def report(
         "customer": customer,
         "meter": meter,
         "total": shown(whole.value),
+        "unparsed": unparsed_events(**period),
         "bars": bars_of(bars),
         "peak": f"highest: {shown(max(row.value for row in rows))}",
         "windows": list(zip(labels, [shown(row.value) for row in rows], strict=True)),

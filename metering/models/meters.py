@@ -93,6 +93,11 @@ class Meter(models.Model):
         "Until then usage is read from the events.",
     )
 
+    filling_done = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Customers whose roll-ups the filling has made."
+    )
+    filling_total = models.PositiveIntegerField(default=0, editable=False)
+
     objects: ClassVar[MeterManager] = MeterManager()
 
     class Meta:

@@ -22,13 +22,14 @@ NOTE = """
 """
 
 
-def days_of(selection: Selection) -> list[datetime]:
-    """Return the days of UTC that events lie in."""
+def types_and_days(selection: Selection) -> tuple[set[str], set[datetime]]:
+    """Return the types of events, and the days of UTC that they lie in."""
     day = utc_day_sql("e.timestamp")
-    statement = f"SELECT DISTINCT {day} FROM metering_event e WHERE {selection.sql}"
+    statement = f"SELECT DISTINCT e.type, {day} FROM metering_event e WHERE {selection.sql}"
     with connection.cursor() as cursor:
         cursor.execute(statement, selection.params)
-        return [start for (start,) in cursor.fetchall()]
+        found = cursor.fetchall()
+    return {event_type for event_type, _ in found}, {start for _, start in found}
 
 
 def note_changed(customer_id: int, days: Iterable[datetime]) -> None:

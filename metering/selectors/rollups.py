@@ -99,14 +99,6 @@ def event_span(customer_id: int) -> Range | None:
     return None if first is None else Range(first, last + timedelta.resolution)
 
 
-def types_of(selection: Selection) -> set[str]:
-    """Return the types of the events that are selected."""
-    statement = f"SELECT DISTINCT e.type FROM metering_event e WHERE {selection.sql}"
-    with connection.cursor() as cursor:
-        cursor.execute(statement, selection.params)
-        return {event_type for (event_type,) in cursor.fetchall()}
-
-
 @dataclass(frozen=True, slots=True)
 class FreshRows:
     """A SELECT of the rows that a selection of events makes of a meter, and its parameters."""

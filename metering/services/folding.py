@@ -20,7 +20,7 @@ from metering.aggregations import of_meter
 from metering.models import FoldingRound, Meter, UsageBucket, UsageLayout, UsageMember
 from metering.models.usage import NO_DIMENSIONS, Grain
 from metering.selectors import rollups
-from metering.selectors.changed_days import days_of, note_changed
+from metering.selectors.changed_days import note_changed, types_and_days
 from metering.selectors.freshness import customers_with_corrections, pending_events
 from metering.selectors.layouts import layouts_for, outdated_layouts
 from metering.selectors.partials import PARTIALS
@@ -140,7 +140,8 @@ def fold_some(*, customer_id: int) -> int:
         return 0
     numbers, firsts, lasts, events = zip(*batches, strict=True)
     selection = rollups.events_of_batches(customer_id, numbers, min(firsts), max(lasts))
-    layouts, types = layouts_for(customer_id), rollups.types_of(selection)
+    layouts = layouts_for(customer_id)
+    types, days = types_and_days(selection)
     # Read under the lock: whoever changes a meter refills it under the same lock afterwards.
     for meter in Meter.objects.order_by("pk"):
         layout = layouts.get(meter.pk)
@@ -149,7 +150,7 @@ def fold_some(*, customer_id: int) -> int:
         elif layout is None and meter.filled_at is not None:
             # This customer came after the filling; these batches are among what is read now.
             make_anew(meter, Customer.objects.get(pk=customer_id))
-    note_changed(customer_id, days_of(selection))
+    note_changed(customer_id, days)
     return sum(events)
 
 
@@ -257,11 +258,14 @@ def replace_levels(fresh: FreshRows, meter: Meter) -> str:
 def fill_meter(*, meter: Meter, at: datetime) -> None:
     """Make a meter's roll-ups from the events that were accepted before it was.
 
-    Until this is through, its usage is read from the events themselves. Folding may go on
-    meanwhile, and filling twice does no harm.
+    Until this is through, its usage is read from the events themselves, and the meter's row says
+    how far it is. Folding may go on meanwhile, and filling twice does no harm.
     """
-    for customer in Customer.objects.order_by("pk"):
+    customers = list(Customer.objects.order_by("pk"))
+    progress = Meter.objects.filter(pk=meter.pk)
+    for done, customer in enumerate(customers, start=1):
         rebuild_usage(meter=meter, customer=customer)
+        progress.update(filling_done=done, filling_total=len(customers))
     # Not if the definition changed on the way: then another filling is under way.
     unchanged = {field: getattr(meter, field) for field in DEFINITION}
     Meter.objects.filter(pk=meter.pk, **unchanged).update(filled_at=at)

@@ -109,6 +109,19 @@ def test_usage_is_cut_into_days_and_added_up(desk: Client, acme: Customer, calls
     assert [bar.percent for bar in found["bars"]] == [100, 100, 50, 0]
 
 
+def test_values_that_cannot_be_read_are_told(desk: Client, acme: Customer, calls: Meter) -> None:
+    sizes = make_meter(aggregation="sum", value_property="bytes", group_by=["endpoint"])
+    values = ["5", "many", None]
+    report([event(f"v-{v}", properties={"bytes": v}) for v in values], at=MARCH)
+    fold_pending(at=MARCH)
+    query: dict[str, Any] = {"customer": acme.pk, "first_on": "2026-02-01", "last_on": "2026-03-31"}
+
+    page = " ".join(desk.get(f"{USAGE}?{urlencode(query | {'meter': sizes.pk})}").text.split())
+
+    assert "62 events had no value that can be read in <code>bytes</code> and are left out." in page
+    assert ask(desk, USAGE, **query, meter=calls.pk)["report"]["unparsed"] == 0
+
+
 def test_usage_of_the_last_month_is_the_default(desk: Client, acme: Customer, calls: Meter) -> None:
     found = ask(desk, USAGE, customer=acme.pk)["report"]
 

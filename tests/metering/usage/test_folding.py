@@ -185,6 +185,21 @@ def test_a_meter_redefined_on_the_way_is_not_called_filled(
     assert meter.filled_at is None
 
 
+def test_filling_says_how_far_it_is(acme: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_customer()
+    meter = make_meter(filled_at=None)
+    seen = []
+
+    def look(**arguments: Any) -> None:
+        meter.refresh_from_db()
+        seen.append((meter.filling_done, meter.filling_total))
+
+    monkeypatch.setattr(folding, "rebuild_usage", look)
+    folding.fill_meter(meter=meter, at=NOW)
+    look()
+    assert seen == [(0, 0), (1, 2), (2, 2)]
+
+
 def test_folding_fills_meters_that_nobody_has_filled(acme: Customer) -> None:
     store_calls(acme, 2)
     folding.fold_pending(at=NOW)
