@@ -3,7 +3,8 @@
 import json
 import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
@@ -14,22 +15,29 @@ ROUNDS = 5
 class Result:
     """What the project reached, beside the limit measured in the same run.
 
-    Both are in `unit`; `ratio` is ours divided by the limit.
+    Both are in `unit`; `ratio` is ours divided by the limit. `peer` says that it is no limit but
+    something to compare with, `figures` what else there is to say.
     """
 
     name: str
     ours: Decimal
     limit: Decimal
     unit: str
+    figures: Mapping[str, Decimal | str] = field(default_factory=dict)
+    peer: bool = False
 
     def as_json(self) -> str:
-        ratio = self.ours / self.limit
+        figures = {
+            name: figure if isinstance(figure, str) else rounded(figure)
+            for name, figure in self.figures.items()
+        }
         return json.dumps(
             {
                 "name": self.name,
+                **figures,
                 "ours": rounded(self.ours),
-                "limit": rounded(self.limit),
-                "ratio": rounded(ratio),
+                "peer" if self.peer else "limit": rounded(self.limit),
+                "ratio": rounded(self.ours / self.limit),
                 "unit": self.unit,
             }
         )
@@ -49,6 +57,16 @@ class Skipped:
 def rounded(value: Decimal) -> str:
     """Return a figure with three significant digits, in plain notation."""
     return f"{Decimal(f'{value:.3g}'):f}"
+
+
+def milliseconds(begin: int) -> Decimal:
+    """Return the time since a reading of `time.perf_counter_ns`."""
+    return Decimal(time.perf_counter_ns() - begin) / 1_000_000
+
+
+def quantile(values: Sequence[Decimal], percent: int) -> Decimal:
+    """Return the least value that so many percent of the values do not exceed."""
+    return sorted(values)[-(-len(values) * percent // 100) - 1]
 
 
 class Work[Prepared](Protocol):
