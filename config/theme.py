@@ -80,6 +80,8 @@ NAVIGATION = [
     group(
         "Billing",
         listing("Plans", "sell", "billing.plan"),
+        item("Compare plans", "compare_arrows", "plan_comparison", "billing.view_planversion"),
+        item("Back-test", "science", "back_test", "billing.view_planversion"),
         listing("Subscriptions", "autorenew", "billing.subscription"),
         listing("Invoices", "receipt_long", "billing.invoice"),
         listing("Payments", "payments", "billing.payment"),

@@ -1,6 +1,7 @@
 """The admin of what is sold, owed and paid, one module for each aggregate."""
 
 from billing.admin import (
+    back_tests,
     customers,
     invoices,
     plan_versions,
@@ -12,6 +13,7 @@ from billing.admin import (
 )
 
 __all__ = [
+    "back_tests",
     "customers",
     "invoices",
     "plan_versions",
