@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from billing.models import Invoice, InvoiceLine, PlanVersion
+from billing.models import Invoice, InvoiceLine, PlanVersion, Subscription
 from billing.selectors.backtests import BackTest, back_test, cells_of
 from billing.services.catalog import draft_version, publish_new_version
 from billing.services.nightly import run_nightly
@@ -112,6 +112,7 @@ def test_what_ran_outside_the_window_counts_nothing(acme: Customer) -> None:
 
 
 def test_usage_is_priced_up_to_now_alone(old: PlanVersion) -> None:
+    Subscription.objects.update(end_at=instant("2026-06-01"))
     test = trial(old, at=instant("2026-02-01"))
     assert amounts(test)["acme"][0] == "57.00"
 
