@@ -31,6 +31,11 @@ RECURRING = (
     ),
     Recurring(name="Make next month's partitions", task="metering.tasks.make_partitions"),
     Recurring(
+        name="Take up interrupted backfills",
+        task="metering.tasks.resume_backfills",
+        frequency={"schedule_type": Schedule.MINUTES, "minutes": 5},
+    ),
+    Recurring(
         name="Take up stopped pushes and waiting webhooks",
         task="billing.tasks.retry_stripe",
         frequency={"schedule_type": Schedule.MINUTES, "minutes": 5},

@@ -71,6 +71,8 @@ NAVIGATION = [
         "Usage",
         item("Usage", "bar_chart", "usage", "metering.view_meter"),
         item("Events", "data_object", "events", "metering.view_event"),
+        listing("Corrections", "edit_note", "metering.correction"),
+        listing("Backfill sessions", "history", "metering.backfillsession"),
         listing("Meters", "speed", "metering.meter"),
         listing("Refused events", "block", "metering.refusedevent"),
         listing("Batches", "inbox", "metering.ingestbatch"),

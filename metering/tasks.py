@@ -2,8 +2,8 @@
 
 from django.utils import timezone
 
-from metering.models import Meter
-from metering.services import folding, partitions, refused
+from metering.models import BackfillSession, Meter
+from metering.services import backfill, folding, partitions, refused
 
 
 def aggregate() -> None:
@@ -20,3 +20,13 @@ def make_partitions() -> None:
 
 def forget_refused() -> None:
     refused.forget_refused(at=timezone.now())
+
+
+def commit_backfill(session_id: int) -> None:
+    session = BackfillSession.objects.get(pk=session_id)
+    backfill.commit_session(session=session, at=timezone.now())
+
+
+def resume_backfills() -> None:
+    for session in backfill.unfinished_sessions():
+        backfill.commit_session(session=session, at=timezone.now())

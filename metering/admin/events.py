@@ -10,6 +10,8 @@ from django import forms
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.http import urlencode
 
 from config.admin import Page, StyledForm, add_page, add_refusal
 from config.csv_files import csv_response, inert_cells
@@ -98,12 +100,14 @@ def listed(request: HttpRequest, customer: Customer, page: EventsPage) -> dict[s
 
 def row_of(event: Event, customer: Customer) -> dict[str, Any]:
     at: datetime = event.timestamp.astimezone(customer.zone)
+    named: dict[str, str | int] = {"customer": customer.pk, "event": event.event_id}
     return {
         "at": at.isoformat(sep=" ", timespec="milliseconds"),
         "id": event.event_id,
         "type": event.type,
         "properties": json.dumps(event.properties, ensure_ascii=False, cls=DjangoJSONEncoder),
         "batch_id": event.batch_id,
+        "correct": f"{reverse('admin:correct_event')}?{urlencode(named)}",
     }
 
 

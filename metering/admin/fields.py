@@ -8,9 +8,11 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib.admin.widgets import AutocompleteSelect
+from django.http import HttpRequest
 
 from config.admin import site
 from customers.models import Customer, Membership
+from customers.principals import Principal, Scope
 
 ID = re.compile("[0-9]{1,18}")
 
@@ -28,6 +30,11 @@ def customer_field() -> forms.ModelChoiceField[Customer]:
     relation = Membership._meta.get_field("customer")
     widget = CustomerSelect(relation, site, attrs={"class": "unfold-admin-autocomplete"})
     return forms.ModelChoiceField(Customer.objects.all(), widget=widget)
+
+
+def staff_principal(request: HttpRequest) -> Principal:
+    """Return whom services take for the one that acts."""
+    return Principal(customer_ids=None, scopes=frozenset({Scope.ADMIN}), user_id=request.user.pk)
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -21,10 +21,8 @@ from customers.api.views import ID_PATTERN, CustomerOwnedViewSet
 from customers.principals import Scope
 from metering.exact_json import ExactEncoder
 from metering.models import Correction
-from metering.services.corrections import LONGEST_REASON, amend_event, void_event
+from metering.services.corrections import LONGEST_REASON, correct_event
 from metering.services.event_rules import LONGEST_ID
-
-Action = Correction.Action
 
 
 class ExactJSONParser(StrictJSONParser):
@@ -88,15 +86,6 @@ class CorrectionSerializer(StrictSerializer, serializers.ModelSerializer[Correct
         ]
         read_only_fields = ["event_type", "created_at"]
 
-    @override
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs["action"] == Action.VOID:
-            for source, name in (("new_timestamp", "timestamp"), ("new_properties", "properties")):
-                if attrs.get(source) is not None:
-                    message = f"A void takes no {name}; to change the event, amend it."
-                    raise serializers.ValidationError({name: [message]})
-        return attrs
-
 
 class CorrectionFilter(FilterSet):  # type: ignore[misc]  # django-filter has no types
     customer = CharFilter(field_name="customer__key")
@@ -130,17 +119,13 @@ class CorrectionViewSet(
 
 def correct(request: Request, asked: dict[str, Any]) -> Correction:
     principal = principal_of(request)
-    named: dict[str, Any] = {
-        "customer": customer_for(principal, asked["customer"]["key"]),
-        "event_id": asked["event_id"],
-        "reason": asked["reason"],
-        "principal": principal,
-        "at": timezone.now(),
-    }
-    if asked["action"] == Action.VOID:
-        return void_event(**named)
-    return amend_event(
-        **named,
+    return correct_event(
+        action=asked["action"],
+        customer=customer_for(principal, asked["customer"]["key"]),
+        event_id=asked["event_id"],
+        reason=asked["reason"],
+        principal=principal,
+        at=timezone.now(),
         properties=asked.get("new_properties"),
         timestamp=asked.get("new_timestamp"),
     )

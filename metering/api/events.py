@@ -14,6 +14,7 @@ from customers.api.permissions import principal_of
 from customers.principals import Scope
 from metering.api.bodies import DEFAULT_MEDIA_TYPE, read_events
 from metering.models import IngestBatch
+from metering.services.backfill import stage_for
 from metering.services.event_rules import LONGEST_TYPE, MOST_EVENTS
 from metering.services.ingest import ingest_events
 
@@ -118,21 +119,30 @@ class EventsView(APIView):
         parameters=[
             OpenApiParameter(
                 "backfill", bool, description="Take events of any age; operator keys with admin."
-            )
+            ),
+            OpenApiParameter(
+                "session",
+                str,
+                description="With backfill: set the events apart in the session of this name, "
+                "opened now if there is none, until staff commit or discard it.",
+            ),
         ],
         request=REQUEST_SCHEMAS,
         responses=IngestResultSerializer,
     )
     def post(self, request: Request) -> Response:
         is_backfill = read_backfill(request)
-        items = read_events(request)
-        result = ingest_events(
-            items=items,
-            principal=principal_of(request),
-            source=IngestBatch.Source.API,
-            at=timezone.now(),
-            is_backfill=is_backfill,
-        )
+        name = read_session(request, is_backfill=is_backfill)
+        asked: dict[str, Any] = {
+            "items": read_events(request),
+            "principal": principal_of(request),
+            "at": timezone.now(),
+        }
+        if name is not None:
+            result = stage_for(name, **asked)
+        else:
+            source = IngestBatch.Source.API
+            result = ingest_events(**asked, source=source, is_backfill=is_backfill)
         return Response(IngestResultSerializer(result).data)
 
 
@@ -147,3 +157,10 @@ def read_backfill(request: Request) -> bool:
             "Only an operator key with the scope admin may send backfill=true."
         )
     return SWITCH[text]
+
+
+def read_session(request: Request, *, is_backfill: bool) -> str | None:
+    name = request.query_params.get("session")
+    if name is not None and not is_backfill:
+        raise InvalidInputError("A session takes a backfill: add backfill=true.", field="session")
+    return name

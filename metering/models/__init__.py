@@ -1,3 +1,4 @@
+from metering.models.backfill import BackfillSession, StagedEvents
 from metering.models.events import Event, EventKey, IngestBatch, PendingBatch, RefusedEvent
 from metering.models.history import ChangedDay, Correction, PendingCorrection
 from metering.models.imports import LogImport, LogImportLine, LogImportPiece
@@ -6,6 +7,7 @@ from metering.models.rounds import FoldingRound
 from metering.models.usage import UsageBucket, UsageLayout, UsageMember
 
 __all__ = [
+    "BackfillSession",
     "ChangedDay",
     "Correction",
     "Event",
@@ -19,6 +21,7 @@ __all__ = [
     "PendingBatch",
     "PendingCorrection",
     "RefusedEvent",
+    "StagedEvents",
     "UsageBucket",
     "UsageLayout",
     "UsageMember",

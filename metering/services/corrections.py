@@ -36,6 +36,23 @@ class Content:
     canonical: bytes
 
 
+def correct_event(
+    *,
+    action: Correction.Action,
+    properties: Mapping[str, Any] | None = None,
+    timestamp: datetime | None = None,
+    **asked: Any,
+) -> Correction:
+    """Void or amend an event; what a void takes no notice of must not be given."""
+    if action == Action.AMEND:
+        return amend_event(properties=properties, timestamp=timestamp, **asked)
+    for name, value in (("properties", properties), ("timestamp", timestamp)):
+        if value is not None:
+            message = f"A void takes no {name}; to change the event, amend it."
+            raise InvalidInputError(message, field=name)
+    return void_event(**asked)
+
+
 @transaction.atomic
 def void_event(
     *, customer: Customer, event_id: str, reason: str, principal: Principal, at: datetime

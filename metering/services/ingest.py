@@ -144,6 +144,15 @@ def store_intake(intake: Intake, batch: IngestBatch, store: Storing) -> IngestRe
     return result
 
 
+def preview_events(
+    *, items: Sequence[Item], principal: Principal, at: datetime, is_backfill: bool = False
+) -> IngestResult:
+    """Say what `ingest_events` would answer, and store nothing."""
+    desk = desk_for(items, principal, at, is_backfill=is_backfill)
+    events, refusals = screen_events(items=items, desk=desk)
+    return preview_screened(events=events, refusals=refusals)
+
+
 def preview_screened(
     *, events: Sequence[StorableEvent], refusals: Sequence[Refusal]
 ) -> IngestResult:

@@ -26,7 +26,9 @@ from config.schedules import setup_schedules
 from customers.models import Customer, User
 from customers.principals import Principal
 from metering.models import LogImport, LogImportLine, Meter
+from metering.services.backfill import open_session, stage_events
 from metering.services.corrections import amend_event
+from metering.services.decoding import EventDocument
 from tests.factories import (
     make_customer,
     make_key,
@@ -61,6 +63,7 @@ def build(key: str, *, name: str = "") -> Customer:
         paid_at=MARCH.replace(day=9),
     )
     add_stripe(issued)
+    add_backfill(key)
     add_import(key)
     add_tasks(key)
     return customer
@@ -140,6 +143,13 @@ def add_stripe(invoice: Invoice) -> None:
         payload={"id": f"evt_{key}"},
         attempts=1,
     )
+
+
+def add_backfill(key: str) -> None:
+    principal = Principal(customer_ids=None)
+    session = open_session(name=f"lost-{key}", principal=principal, at=MARCH)
+    lost = EventDocument(id="lost", type="api.request", customer=key, timestamp=MARCH)
+    stage_events(session=session, items=[lost], principal=principal, at=MARCH)
 
 
 def add_import(key: str) -> None:
