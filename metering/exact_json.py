@@ -23,3 +23,13 @@ class ExactDecoder(json.JSONDecoder):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"parse_float": Decimal})
+
+    @override
+    def decode(self, s: str, *arguments: Any) -> Any:
+        """Return the document; raises JSONDecodeError, also for what no number can be."""
+        try:
+            return super().decode(s, *arguments)
+        except json.JSONDecodeError:
+            raise
+        except (ValueError, ArithmeticError, RecursionError) as error:
+            raise json.JSONDecodeError("a number or a depth beyond measure", s, 0) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,6 +17,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from billing import formatting
 from billing.selectors.effects import Picture, documents_reached, picture_of
 from config.admin import Page, StyledForm, add_page, add_refusal, change_url
 from config.errors import DomainError
@@ -30,14 +31,16 @@ from metering.services.corrections import LONGEST_REASON, correct_event
 from metering.services.rehearsal import Rehearsal, rehearse_correction, rehearse_session
 
 Action = Correction.Action
+type Figures = Mapping[tuple[str, str], Decimal]
 
 
 class CorrectionForm(StyledForm):
     """What to make of an event; a void needs the reason alone."""
 
     action = forms.ChoiceField(choices=Action)
-    properties = forms.CharField(
-        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
+    properties = forms.JSONField(
+        encoder=ExactEncoder,
+        decoder=ExactDecoder,
         required=False,
         help_text="For amend: all properties, as one JSON object.",
     )
@@ -51,11 +54,7 @@ class CorrectionForm(StyledForm):
     )
 
     def clean_properties(self) -> dict[str, Any] | None:
-        text = self.cleaned_data["properties"]
-        try:
-            properties = json.loads(text, cls=ExactDecoder) if text.strip() else None
-        except (ValueError, ArithmeticError, RecursionError) as error:
-            raise forms.ValidationError(f"This is no JSON: {error}") from error
+        properties: object = self.cleaned_data["properties"]
         if properties is not None and not isinstance(properties, dict):
             raise forms.ValidationError('Write a JSON object, such as {"bytes": 5120}.')
         return properties
@@ -86,28 +85,34 @@ class Effect:
     difference: str
 
 
-def effects(
-    before: Mapping[tuple[str, str], Decimal], after: Mapping[tuple[str, str], Decimal]
-) -> list[Effect]:
-    """Return each figure in either; one that is not there is zero."""
+def effects(before: Figures, after: Figures, write: Callable[[Decimal, str], str]) -> list[Effect]:
+    """Return each figure in either; one that is not there is zero.
+
+    `write` writes a figure of the meter or currency that it is in.
+    """
     rows = []
-    for key in sorted({*before, *after}):
-        old, new = before.get(key, Decimal(0)), after.get(key, Decimal(0))
-        rows.append(Effect(*key, shown(old), shown(new), shown(new - old, sign="+")))
+    for customer, name in sorted({*before, *after}):
+        old, new = (figures.get((customer, name), Decimal(0)) for figures in (before, after))
+        difference = f"{'+' if new > old else ''}{write(new - old, name)}"
+        rows.append(Effect(customer, name, write(old, name), write(new, name), difference))
     return rows
 
 
-def shown(value: Decimal, *, sign: str = "") -> str:
-    """Write a figure in groups of thousands, with every digit that it has."""
-    return format(Decimal(plain(value)), f"{sign},f") if value else "0"
+def quantity(value: Decimal, meter: str) -> str:
+    """Write a quantity in groups of thousands, with every digit that it has."""
+    return format(Decimal(plain(value)), ",f") if value else "0"
+
+
+def money(amount: Decimal, currency: str) -> str:
+    return formatting.money(amount, currency, formatting.DEFAULT_LOCALE)
 
 
 def rehearsed(rehearsal: Rehearsal[Picture]) -> dict[str, Any]:
     before, after = rehearsal.before, rehearsal.after
     documents = documents_reached(rehearsal.touched)
     return {
-        "usage": effects(before.usage, after.usage),
-        "amounts": effects(before.amounts, after.amounts),
+        "usage": effects(before.usage, after.usage, quantity),
+        "amounts": effects(before.amounts, after.amounts, money),
         "issued": [(change_url(each), each) for each in documents if each.number],
         "drafts": [(change_url(each), each) for each in documents if not each.number],
     }
@@ -167,7 +172,7 @@ def said(version: Event) -> dict[str, Any]:
     """Return what an event says, as the form shows it."""
     return {
         "action": Action.AMEND,
-        "properties": json.dumps(version.properties, cls=ExactEncoder),
+        "properties": version.properties,
         "timestamp": version.timestamp.isoformat(),
     }
 

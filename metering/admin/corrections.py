@@ -43,14 +43,16 @@ class CorrectionAdmin(ReadOnlyAdmin[Correction]):
     ordering = ("-id",)
     fieldsets = (
         (None, {"fields": ("action_badge", "customer_link", "event_id", "event_type", "reason")}),
-        ("Before", {"fields": ("old_timestamp", "said_before")}),
-        ("Since", {"fields": ("new_timestamp", "says_since")}),
+        ("Before", {"fields": ("happened_before", "said_before")}),
+        ("Since", {"fields": ("happens_since", "says_since")}),
         ("Who and when", {"fields": ("by", "created_at", "batch_link")}),
     )
     readonly_fields = (
         "action_badge",
         "customer_link",
+        "happened_before",
         "said_before",
+        "happens_since",
         "says_since",
         "by",
         "batch_link",
@@ -71,6 +73,14 @@ class CorrectionAdmin(ReadOnlyAdmin[Correction]):
     @display(description="Batch")
     def batch_link(self, correction: Correction) -> str:
         return link_to(correction.batch)
+
+    @display(description="Timestamp")
+    def happened_before(self, correction: Correction) -> str:
+        return correction.old_timestamp.isoformat()
+
+    @display(description="Timestamp")
+    def happens_since(self, correction: Correction) -> str:
+        return "-" if correction.new_timestamp is None else correction.new_timestamp.isoformat()
 
     @display(description="Properties")
     def said_before(self, correction: Correction) -> str:

@@ -2,7 +2,6 @@
 
 import codecs
 import json
-from decimal import Decimal, InvalidOperation
 from typing import Any, override
 
 from django.utils import timezone
@@ -19,7 +18,7 @@ from config.api import InstantField, StrictJSONParser, StrictSerializer
 from customers.api.permissions import customer_for, principal_of
 from customers.api.views import ID_PATTERN, CustomerOwnedViewSet
 from customers.principals import Scope
-from metering.exact_json import ExactEncoder
+from metering.exact_json import ExactDecoder, ExactEncoder
 from metering.models import Correction
 from metering.services.corrections import LONGEST_REASON, correct_event
 from metering.services.event_rules import LONGEST_ID
@@ -32,8 +31,8 @@ class ExactJSONParser(StrictJSONParser):
     def load(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         reader = codecs.getreader((parser_context or {}).get("encoding", "utf-8"))
         try:
-            return json.load(reader(stream), parse_float=Decimal, parse_constant=strict_constant)
-        except (ValueError, InvalidOperation) as error:
+            return json.load(reader(stream), cls=ExactDecoder, parse_constant=strict_constant)
+        except ValueError as error:
             raise exceptions.ParseError(f"JSON parse error - {error}") from error
 
 

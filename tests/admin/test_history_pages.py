@@ -57,8 +57,8 @@ def figures(response: Any, name: str) -> list[tuple[str, str, str, str]]:
 @pytest.mark.parametrize(
     ("document", "usage", "money"),
     [
-        (AMEND, ("bytes", "500", "1,200.5", "+700.5"), ("USD", "5", "12.01", "+7.01")),
-        (VOID, ("bytes", "500", "0", "-500"), ("USD", "5", "0", "-5")),
+        (AMEND, ("bytes", "500", "1,200.5", "+700.5"), ("USD", "$5.00", "$12.01", "+$7.01")),
+        (VOID, ("bytes", "500", "0", "-500"), ("USD", "$5.00", "$0.00", "-$5.00")),
     ],
 )
 def test_a_correction_is_previewed_and_changes_nothing(
@@ -94,9 +94,9 @@ def test_an_event_is_voided_and_brought_back(desk: Client, acme: Customer, sent:
     ("changes", "sentence"),
     [
         ({"reason": ""}, "This field is required"),
-        ({"properties": "{"}, "This is no JSON"),
+        ({"properties": "{"}, "Enter a valid JSON"),
         ({"properties": "[1]"}, "Write a JSON object"),
-        ({"properties": "1e9999999999999999999"}, "This is no JSON"),
+        ({"properties": "1e9999999999999999999"}, "Enter a valid JSON"),
         ({"timestamp": "2026-03-15T12:00:00"}, "Write date, time and offset"),
         ({"timestamp": "2026-02-30T12:00:00Z"}, "There is no such instant"),
         ({"timestamp": "1900-02-03T12:00:00Z"}, "The timestamp lies before"),
@@ -154,7 +154,7 @@ def test_a_backfill_goes_from_upload_to_commit(desk: Client, acme: Customer, sen
     assert "50 events of lost.ndjson are staged." in response.content.decode()
     response = desk.get(PREVIEW + query)
     assert figures(response, "usage") == [("bytes", "500", "5,500", "+5,000")]
-    assert figures(response, "amounts") == [("USD", "5", "55", "+50")]
+    assert figures(response, "amounts") == [("USD", "$5.00", "$55.00", "+$50.00")]
     assert used(sent, acme) == 500
     act(desk, session, "commit")
     commit_session(session=session, at=NOW)
