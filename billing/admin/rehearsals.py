@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 from django import forms
@@ -18,7 +17,8 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from billing import formatting
-from billing.selectors.effects import Picture, documents_reached, picture_of
+from billing.selectors.effects import Picture, documents_reached
+from billing.services.rehearsal import preview_backfill, preview_correction
 from config.admin import Page, StyledForm, add_page, add_refusal, change_url
 from config.errors import DomainError
 from customers.models import Customer
@@ -28,7 +28,7 @@ from metering.models import BackfillSession, Correction, Event
 from metering.numbers import plain
 from metering.selectors.event_versions import event_versions
 from metering.services.corrections import LONGEST_REASON, correct_event
-from metering.services.rehearsal import Rehearsal, rehearse_correction, rehearse_session
+from metering.services.rehearsal import Rehearsal
 
 Action = Correction.Action
 type Figures = Mapping[tuple[str, str], Decimal]
@@ -140,7 +140,7 @@ def correction_page(request: HttpRequest) -> dict[str, Any] | HttpResponseBase:
             correction = correct_event(**asked)
             messages.success(request, f"{correction}: corrected; usage counts it from now on.")
             return HttpResponseRedirect(change_url(correction))
-        rehearsal = rehearse_correction(**asked, look=partial(picture_of, at=asked["at"]))
+        rehearsal = preview_correction(**asked)
     except DomainError as refusal:
         add_refusal(form, refusal)
         return context
@@ -194,9 +194,8 @@ def session_page(request: HttpRequest) -> dict[str, Any]:
     if session is None:
         raise Http404
     context: dict[str, Any] = {"session": session, "back": change_url(session)}
-    at = timezone.now()
     try:
-        rehearsal = rehearse_session(session=session, at=at, look=partial(picture_of, at=at))
+        rehearsal = preview_backfill(session=session, at=timezone.now())
     except DomainError as refusal:
         return context | {"refusal": refusal.message}
     return context | {"rehearsal": rehearsed(rehearsal), "outcome": rehearsal.outcome}

@@ -18,7 +18,8 @@ type Amounts = dict[tuple[str, str], Decimal]
 class Picture:
     """Usage by the keys of customer and meter; amounts by customer and currency.
 
-    An amount is what the customer would be invoiced for now, before tax.
+    An amount is what the customer would be invoiced for now, before tax: for the running periods,
+    and for what billed ones are worth more or less since.
     """
 
     usage: dict[tuple[str, str], Decimal]

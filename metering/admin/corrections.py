@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 
 from config.admin import (
     AutocompleteSelectFilter,
@@ -14,6 +16,7 @@ from config.admin import (
     Tone,
     badge,
     display,
+    link,
     link_to,
     register,
 )
@@ -42,7 +45,19 @@ class CorrectionAdmin(ReadOnlyAdmin[Correction]):
     date_hierarchy = "created_at"
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": ("action_badge", "customer_link", "event_id", "event_type", "reason")}),
+        (
+            None,
+            {
+                "fields": (
+                    "action_badge",
+                    "customer_link",
+                    "event_id",
+                    "event_type",
+                    "reason",
+                    "event_link",
+                )
+            },
+        ),
         ("Before", {"fields": ("happened_before", "said_before")}),
         ("Since", {"fields": ("happens_since", "says_since")}),
         ("Who and when", {"fields": ("by", "created_at", "batch_link")}),
@@ -50,6 +65,7 @@ class CorrectionAdmin(ReadOnlyAdmin[Correction]):
     readonly_fields = (
         "action_badge",
         "customer_link",
+        "event_link",
         "happened_before",
         "said_before",
         "happens_since",
@@ -65,6 +81,12 @@ class CorrectionAdmin(ReadOnlyAdmin[Correction]):
     @display(description="Customer")
     def customer_link(self, correction: Correction) -> str:
         return link_to(correction.customer)
+
+    @display(description="Event")
+    def event_link(self, correction: Correction) -> str:
+        named = [("customer", str(correction.customer_id)), ("event", correction.event_id)]
+        address = f"{reverse('admin:correct_event')}?{urlencode(named)}"
+        return link(address, "All its versions; correct it again")
 
     @display(description="By")
     def by(self, correction: Correction) -> str:

@@ -1,7 +1,7 @@
 """Staff correct events and load backfills, seeing first what that does to usage and money."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import unescape
 from typing import Any
@@ -12,6 +12,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from billing.models import SubscriptionPeriod
+from billing.services.nightly import run_nightly
 from customers.models import Customer, User
 from metering.models import BackfillSession, Correction, Meter
 from metering.services.backfill import commit_session, open_session
@@ -21,6 +23,7 @@ from tests.metering.history.corrected import STAFF, store, used, void
 from tests.metering.ingest.reports import event
 
 HOUR = timedelta(hours=1)
+APRIL = datetime(2026, 4, 5, tzinfo=UTC)
 CORRECT = reverse("admin:correct_event")
 LOAD, PREVIEW = reverse("admin:backfill_load"), reverse("admin:backfill_preview")
 
@@ -69,6 +72,22 @@ def test_a_correction_is_previewed_and_changes_nothing(
     assert figures(response, "amounts") == [money]
     assert used(sent, acme) == 500
     assert not Correction.objects.exists()
+
+
+def test_what_an_issued_invoice_left_out_is_previewed_too(
+    desk: Client, acme: Customer, sent: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django.utils.timezone.now", lambda: APRIL)
+    run_nightly(at=APRIL)
+    stale = SubscriptionPeriod.objects.filter(is_stale=True)
+    known = set(stale)
+    address = page_for(acme)
+    response = desk.post(address, AMEND | {"preview": "1"})
+    assert figures(response, "amounts") == [("USD", "$0.00", "$7.01", "+$7.01")]
+    [issued] = response.context["rehearsal"]["issued"]
+    assert "later document puts them right" in response.content.decode()
+    assert issued[1].total == 5
+    assert set(stale) == known
 
 
 def test_an_event_is_amended_by_who_is_logged_in(
