@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('customers', '0003_key_limits'),
-        ('metering', '0005_meter_versions_and_every_aggregation'),
+        ('metering', '0006_filling_progress'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
