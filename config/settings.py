@@ -236,6 +236,10 @@ STRIPE_WEBHOOK_SECRETS = environment.matching_items(
 )
 STRIPE_API_BASE = environment.web_address("STRIPE_API_BASE", combinations.STRIPE_API)
 combinations.check_stripe(STRIPE_API_BASE, secret_key=STRIPE_SECRET_KEY)
+# Where the payment method is kept: a form of the portal leads there.
+SECURE_CSP["form-action"].append(
+    "https://billing.stripe.com" if STRIPE_API_BASE == combinations.STRIPE_API else STRIPE_API_BASE
+)
 # What was issued before was billed in another way; it is never pushed by itself.
 STRIPE_PUSH_SINCE = environment.instant("STRIPE_PUSH_SINCE")
 # Names this installation at Stripe (docs/stripe.md). On somebody's own machine a new data

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, path, register_converter
 from django.urls.converters import StringConverter
 
-from billing.portal.views import events, home, invoices, keys, overview, usage
+from billing.portal.views import events, home, invoices, keys, overview, payment, usage
 
 
 class NameConverter(StringConverter):
@@ -29,4 +29,6 @@ urlpatterns: list[URLPattern] = [
     path(CUSTOMER + "keys/<int:key_id>/revoke/", keys.key_revoke, name="portal-key-revoke"),
     path(CUSTOMER + "invoices/", invoices.invoice_list, name="portal-invoices"),
     path(CUSTOMER + "invoices/<name:number>/", invoices.invoice_detail, name="portal-invoice"),
+    path(CUSTOMER + "invoices/<name:number>/pay/", payment.invoice_pay, name="portal-invoice-pay"),
+    path(CUSTOMER + "payment-method/", payment.payment_method, name="portal-payment-method"),
 ]

@@ -48,6 +48,7 @@ WRONG = [
         {"STRIPE_SECRET_KEY": LIVE_KEY, "STRIPE_API_BASE": "http://127.0.0.1:12111"},
         "STRIPE_SECRET_KEY is a live key, but STRIPE_API_BASE is",
     ),
+    ({"STRIPE_PUSH_SINCE": "2026-12-01T00:00:00"}, "must be an instant such as 2026-12-01T00:00"),
     ({"STRIPE_ENVIRONMENT": "two words"}, "must be up to 80 letters"),
     ({"INVOICE_PREFIX": "2026-"}, "must be 1 to 20 letters, digits or hyphens that begin"),
     ({"CREDIT_NOTE_PREFIX": "1-"}, "must be 1 to 20 letters, digits or hyphens that begin"),

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -32,7 +34,11 @@ def invoice_list(request: CustomerRequest) -> HttpResponse:
     invoices = issued_invoices(request.customer)
     page = Paginator(invoices, INVOICES_PER_PAGE).get_page(request.GET.get("page"))
     rows = [invoice_row(invoice, at) for invoice in page]
-    return customer_render(request, "portal/invoices.html", {"page": page, "rows": rows})
+    return customer_render(
+        request,
+        "portal/invoices.html",
+        {"page": page, "rows": rows, "has_stripe": bool(settings.STRIPE_SECRET_KEY)},
+    )
 
 
 @require_safe
@@ -63,4 +69,6 @@ def pay_url(invoice: Invoice) -> str:
     """Return where an open invoice can be paid, nothing while Stripe does not have it."""
     if invoice.status != Invoice.Status.OPEN or not hasattr(invoice, "stripe_push"):
         return ""
-    return invoice.stripe_push.hosted_invoice_url
+    if not invoice.stripe_push.hosted_invoice_url:
+        return ""
+    return reverse("portal-invoice-pay", args=[invoice.customer.key, invoice.number])

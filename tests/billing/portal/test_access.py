@@ -26,8 +26,10 @@ PAGES = {
     "portal-key-revoke": OPEN_TO_MEMBERS,
     "portal-invoices": OPEN_TO_MEMBERS,
     "portal-invoice": OPEN_TO_MEMBERS,
+    "portal-invoice-pay": (302, 404, 302, 302),
+    "portal-payment-method": (405, 405, 405, 405),
 }
-WRITES = ["portal-key-create", "portal-key-revoke"]
+WRITES = ["portal-key-create", "portal-key-revoke", "portal-payment-method"]
 PEOPLE = ["nobody", "stranger", "member", "staff"]
 
 

@@ -1,0 +1,187 @@
+"""Push many invoices while workers are killed: `python -m benchmarks.stripe_kills`.
+
+It measures no ratio but proves a promise: workers that die by SIGKILL every few seconds, wherever
+they are, double nothing and lose nothing. It prints one JSON object with what it counted and ends
+with 1 if an invoice is not at the sandbox exactly once, with its total.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import django
+from django.db import connection
+from django.test.utils import setup_databases, teardown_databases
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
+
+from django.conf import settings  # noqa: E402  # models need the settings
+from django.utils import timezone  # noqa: E402
+from django_q.models import OrmQ  # noqa: E402
+
+from billing.gateways.stripe import OWN_SERVER_RATE, gateway_from_settings  # noqa: E402
+from billing.models import Invoice, InvoiceLine, StripePush  # noqa: E402
+from billing.sandbox.server import StripeSandbox  # noqa: E402
+from billing.selectors.stripe import invoices_to_push  # noqa: E402
+from billing.services.stripe_push import push_due_invoices  # noqa: E402
+from customers.models import Customer  # noqa: E402
+
+PERIOD = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
+KEY = "sk_test_benchmark"
+PATIENCE_SECONDS = 600
+REQUESTS_BETWEEN_KILLS = 20
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--invoices", type=int, default=1000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--kill-every-ms", type=int, default=2000)
+    parser.add_argument("--work", help="the database to work on (what a worker is started with)")
+    options = parser.parse_args()
+    if options.work:
+        return work(options.work)
+    databases = setup_databases(verbosity=0, interactive=False)
+    try:
+        with StripeSandbox() as sandbox:
+            make_invoices(options.invoices)
+            counts = push_and_kill(sandbox, options.workers, options.kill_every_ms)
+            wrong = compare(sandbox)
+    finally:
+        teardown_databases(databases, verbosity=0)
+    sys.stdout.write(json.dumps(counts | wrong) + "\n")
+    return 1 if any(wrong.values()) else 0
+
+
+def make_invoices(count: int) -> None:
+    """Make issued invoices of a hundred customers; every tenth line is a credit."""
+    at = timezone.now()
+    customers = Customer.objects.bulk_create(
+        Customer(key=f"c{number}", name=f"Customer {number}", email=f"c{number}@example.com")
+        for number in range(min(count, 100))
+    )
+    invoices = Invoice.objects.bulk_create(
+        Invoice(
+            customer=customers[number % len(customers)],
+            currency="USD",
+            period_start=PERIOD[0],
+            period_end=PERIOD[1],
+            finalize_at=PERIOD[1],
+            subtotal=number + Decimal("7.25"),
+            total=number + Decimal("7.25"),
+        )
+        for number in range(count)
+    )
+    InvoiceLine.objects.bulk_create(
+        InvoiceLine(
+            invoice=invoice,
+            position=position,
+            kind="usage",
+            price=f"p{position}",
+            description=f"Line {position}",
+            quantity=1,
+            amount=amount,
+            period_start=PERIOD[0],
+            period_end=PERIOD[1],
+            document={},
+        )
+        for invoice in invoices
+        for position, amount in enumerate((invoice.total + 1, Decimal(-1)))
+    )
+    for number, invoice in enumerate(invoices):
+        invoice.status, invoice.number = Invoice.Status.OPEN, f"INV-{number:06d}"
+        invoice.issued_at = invoice.due_at = at
+    Invoice.objects.bulk_update(invoices, ["status", "number", "issued_at", "due_at"], 500)
+
+
+def push_and_kill(sandbox: StripeSandbox, workers: int, kill_every_ms: int) -> dict[str, int]:
+    """Keep workers going and kill one after the other until nothing is left to push."""
+    running: list[subprocess.Popen[bytes]] = []
+    kills = most_queued = killed_after = 0
+    begun = killed_at = time.monotonic_ns()
+    requests, second = 0, begun
+    fastest = 0
+    while invoices_to_push().exists():
+        running = [each for each in running if each.poll() is None]
+        running += [start(sandbox) for _ in range(workers - len(running))]
+        time.sleep(0.25)
+        now = time.monotonic_ns()
+        if now - second >= 1_000_000_000:
+            fastest = max(fastest, sandbox.api.faults.requests - requests)
+            requests, second = sandbox.api.faults.requests, now
+        most_queued = max(most_queued, OrmQ.objects.count())
+        # A machine so busy that workers never get to work would prove nothing.
+        has_worked = sandbox.api.faults.requests - killed_after >= REQUESTS_BETWEEN_KILLS
+        if has_worked and now - killed_at >= kill_every_ms * 1_000_000:
+            running[kills % len(running)].send_signal(signal.SIGKILL)
+            kills, killed_at, killed_after = kills + 1, now, sandbox.api.faults.requests
+        if now - begun > PATIENCE_SECONDS * 1_000_000_000:
+            break
+    for each in running:
+        each.kill()
+        each.wait()
+    return {
+        "invoices": Invoice.objects.count(),
+        "seconds": (time.monotonic_ns() - begun) // 1_000_000_000,
+        "kills": kills,
+        "requests": sandbox.api.faults.requests,
+        "most_requests_a_second": fastest,
+        "rate_of_a_worker": OWN_SERVER_RATE,
+        "most_tasks_queued": most_queued,
+        "deliveries_unknown": StripePush.objects.filter(is_delivery_unknown=True).count(),
+    }
+
+
+def start(sandbox: StripeSandbox) -> subprocess.Popen[bytes]:
+    variables = {"STRIPE_SECRET_KEY": KEY, "STRIPE_API_BASE": sandbox.url}
+    name = str(connection.settings_dict["NAME"])
+    command = [sys.executable, "-m", "benchmarks.stripe_kills", "--work", name]
+    return subprocess.Popen(command, env=os.environ | variables)  # noqa: S603
+
+
+def work(database: str) -> int:
+    """Push what is due, as a worker does, until there is nothing left."""
+    settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = database
+    while invoices_to_push().exists():
+        push_due_invoices(gateway=gateway_from_settings(), at=timezone.now())
+    return 0
+
+
+def compare(sandbox: StripeSandbox) -> dict[str, int]:
+    """Count what is wrong at the sandbox; all of it has to be 0."""
+    records = list(sandbox.account.store.table("invoice").values())
+    by_invoice = Counter(record["metadata"]["invoice"] for record in records)
+    totals = {record["metadata"]["invoice"]: record["total"] for record in records}
+    sent = Counter(
+        event["data"]["object"]["id"]
+        for event in sandbox.account.store.table("event").values()
+        if event["type"] == "invoice.sent"
+    )
+    ours = {str(pk): total for pk, total in Invoice.objects.values_list("pk", "total")}
+    customers = Counter(
+        record["metadata"]["customer"]
+        for record in sandbox.account.store.table("customer").values()
+    )
+    return {
+        "doubled": sum(count - 1 for count in by_invoice.values()),
+        "lost": len(ours.keys() - by_invoice.keys()),
+        "not_open": sum(record["status"] != "open" for record in records),
+        "over_another_amount": sum(
+            Decimal(totals[pk]).scaleb(-2) != total for pk, total in ours.items() if pk in totals
+        ),
+        "doubled_customers": sum(count - 1 for count in customers.values()),
+        "mailed_twice": sum(count > 1 for count in sent.values()),
+        "not_completed": StripePush.objects.exclude(status="completed").count(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
