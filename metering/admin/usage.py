@@ -19,6 +19,7 @@ from customers.models import Customer
 from metering.admin.fields import customer_field, midnight
 from metering.models import Meter
 from metering.numbers import plain
+from metering.selectors.cardinality import capped_dimensions
 from metering.selectors.exports import usage_cells, usage_export, usage_header
 from metering.selectors.unparsed import unparsed_events
 from metering.selectors.usage import UsageRow, usage
@@ -93,7 +94,7 @@ def report(
     period = period_of(customer, meter, first_on, last_on)
     rows = usage(**period, window=window)
     [whole] = usage(**period)
-    groups = usage(**period, group_by=[group_by]) if group_by else []
+    groups = usage(**period, group_by=[group_by], takes_others=True) if group_by else []
     labels = [label_of(row, window, customer.zone) for row in rows]
     bars = [(label, shown(row.value), row.value) for label, row in zip(labels, rows, strict=True)]
     return {
@@ -107,6 +108,7 @@ def report(
         "groups": group_table(groups, group_by),
         "is_cut": len(groups) > MOST_GROUPS_SHOWN,
         "group_by": group_by,
+        "is_capped": group_by in capped_dimensions(meter, customer),
         "zone": customer.time_zone,
     }
 

@@ -54,6 +54,7 @@ def usage(
     group_by: Sequence[str] = (),
     filters: Mapping[str, str | None] | None = None,
     cutoff: Cutoff | None = None,
+    takes_others: bool = False,
 ) -> list[UsageRow]:
     """Return a customer's usage in `[start, end)`, in order of time and then of group.
 
@@ -63,6 +64,9 @@ def usage(
     events whose property has this text, or with None is absent. Dimensions of the meter are read
     from roll-ups; any other property is as exact but read from the raw events. With a `cutoff` the
     answer is what it was for a reader who had seen so much, read from the events too.
+
+    With `takes_others` the groups of a dimension that is capped may be the greatest values and one
+    `other`; otherwise each value is a group, read from the events.
 
     Raises InvalidInputError for a period that is empty or out of range, an unknown window, too
     many windows, groups or rows.
@@ -80,6 +84,7 @@ def usage(
         group_by=group_by,
         filters=filters or {},
         cutoff=cutoff,
+        takes_others=takes_others,
     )
     rows = list(answers(question))
     if len(rows) > MOST_ROWS:

@@ -24,7 +24,8 @@ class Question:
     customers' own, in which the windows of the meter itself are cut. `layout` is that of the
     customers' roll-ups, None where there are none to rely on. `corrected` are instants around
     which they do not hold, by the batches `corrections`. With a `cutoff` the answer is that of an
-    earlier reader. It has at most `limit` rows, or all there are.
+    earlier reader. A reader who `takes_others` is content with `other` for the values of a capped
+    dimension. The answer has at most `limit` rows, or all there are.
     """
 
     meter: Meter
@@ -40,6 +41,7 @@ class Question:
     corrected: Sequence[datetime] = ()
     corrections: Sequence[int] = ()
     cutoff: Cutoff | None = None
+    takes_others: bool = False
 
     @property
     def start(self) -> datetime:
@@ -123,6 +125,8 @@ def is_answerable(question: Question, layout: UsageLayout) -> bool:
     properties = {*question.group_by, *question.filters}
     roll_ups = question.aggregation.roll_ups(question.meter)
     if properties and not (roll_ups.by_dimensions and properties <= {*question.meter.group_by}):
+        return False
+    if not question.takes_others and not layout.kept.keys().isdisjoint(question.group_by):
         return False
     return all(
         text is None or text in layout.kept.get(name, [text])

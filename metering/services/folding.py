@@ -20,6 +20,7 @@ from metering.aggregations import of_meter
 from metering.models import FoldingRound, Meter, UsageBucket, UsageLayout, UsageMember
 from metering.models.usage import NO_DIMENSIONS, Grain
 from metering.selectors import rollups
+from metering.selectors.cardinality import crowded_dimensions, greatest_values
 from metering.selectors.changed_days import note_changed, types_and_days
 from metering.selectors.freshness import customers_with_corrections, pending_events
 from metering.selectors.layouts import layouts_for, outdated_layouts
@@ -65,6 +66,7 @@ TAKE_CORRECTIONS = """
     RETURNING p.event_type, p.at
 """
 
+LONGEST_DAY = timedelta(hours=25)
 UTC_ZONE = ZoneInfo("UTC")
 
 logger = logging.getLogger(__name__)
@@ -147,6 +149,7 @@ def fold_some(*, customer_id: int) -> int:
         layout = layouts.get(meter.pk)
         if layout is not None and meter.event_type in types:
             add_to_roll_ups(meter, layout, selection)
+            cap_dimensions(meter, layout, selection)
         elif layout is None and meter.filled_at is not None:
             # This customer came after the filling; these batches are among what is read now.
             make_anew(meter, Customer.objects.get(pk=customer_id))
@@ -282,12 +285,38 @@ def rebuild_usage(*, meter: Meter, customer: Customer) -> None:
 
 
 def make_anew(meter: Meter, customer: Customer) -> None:
+    """Make roll-ups anew under the lock, with the values kept apart that were before."""
     key: dict[str, Any] = {"customer_id": customer.pk, "meter_id": meter.pk}
-    UsageBucket.objects.filter(**key).delete()
-    UsageMember.objects.filter(**key).delete()
+    known = UsageLayout.objects.filter(**key).first()
+    kept = {} if known is None else known.kept
     layout, _ = UsageLayout.objects.update_or_create(
-        **key, defaults={"time_zone": customer.time_zone, "kept": {}, "revision": uuid4()}
+        **key, defaults={"time_zone": customer.time_zone, "kept": kept, "revision": uuid4()}
     )
+    write_anew(meter, layout)
     selection = rollups.folded_events(customer.pk)
     if selection is not None:
+        cap_dimensions(meter, layout, selection)
+
+
+def write_anew(meter: Meter, layout: UsageLayout) -> None:
+    for table in (UsageBucket, UsageMember):
+        table.objects.filter(customer_id=layout.customer_id, meter=meter).delete()
+    selection = rollups.folded_events(layout.customer_id)
+    if selection is not None:
         add_to_roll_ups(meter, layout, selection)
+
+
+def cap_dimensions(meter: Meter, layout: UsageLayout, selection: Selection) -> None:
+    """Keep the greatest values alone of dimensions that have too many, the rest as `other`.
+
+    Totals stay exact. Whoever needs each value is answered from the events.
+    """
+    since = selection.span.start - LONGEST_DAY
+    crowded = crowded_dimensions(meter, layout, since)
+    if not crowded:
+        return
+    kept = {name: greatest_values(meter, layout.customer_id, name) for name in crowded}
+    UsageLayout.objects.filter(customer_id=layout.customer_id, meter=meter).update(
+        kept=layout.kept | kept, revision=uuid4()
+    )
+    write_anew(meter, UsageLayout.objects.get(customer_id=layout.customer_id, meter=meter))
