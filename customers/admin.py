@@ -7,8 +7,10 @@ from typing import Any, ClassVar, override
 from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
@@ -31,7 +33,7 @@ from config.admin import (
     style,
 )
 from customers import services
-from customers.models import ApiKey, Customer, Membership, User
+from customers.models import ApiKey, Customer, Membership, TaxRate, User
 from customers.principals import Scope
 
 
@@ -101,10 +103,12 @@ class CustomerAdmin(ServiceAdmin[Customer]):
     list_filter = (("created_at", DayRangeFilter), "currency")
     search_fields = ("key", "name", "email")
     inlines: ClassVar[Any] = (ApiKeyInline, MemberInline)
+    autocomplete_fields = ("tax_rates",)
     readonly_fields: ClassVar[tuple[str, ...]] = ("created_at",)
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("key", "name", "email", "created_at")}),
         ("Billing", {"fields": ("currency", "time_zone", "locale")}),
+        ("Tax", {"fields": ("tax_status", "tax_id", "tax_rates")}),
         (
             "Address",
             {
@@ -131,6 +135,46 @@ class CustomerAdmin(ServiceAdmin[Customer]):
     @override
     def change_row(self, request: HttpRequest, row: Customer, values: dict[str, Any]) -> None:
         services.update_customer(customer=row, **values)
+
+
+@register(TaxRate)
+class TaxRateAdmin(ServiceAdmin[TaxRate]):
+    """Taxes that customers can be charged. A percent never changes: a new one is a new rate."""
+
+    list_display = ("name", "key", "percentage", "country", "region", "is_active")
+    list_filter = ("is_active", "country")
+    search_fields = ("key", "name", "country", "region")
+
+    @override
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: TaxRate | None = None
+    ) -> tuple[str, ...]:
+        return () if obj is None else ("key", "percentage")
+
+    @override
+    def get_fields(self, request: HttpRequest, obj: TaxRate | None = None) -> Any:
+        percent = "percent" if obj is None else "percentage"
+        return ("key", "name", percent, ("country", "region"), "is_active")
+
+    @override
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[TaxRate], search_term: str
+    ) -> tuple[QuerySet[TaxRate], bool]:
+        found, has_duplicates = super().get_search_results(request, queryset, search_term)
+        is_choice = request.path == reverse("admin:autocomplete")
+        return found.filter(is_active=True) if is_choice else found, has_duplicates
+
+    @display(description="Percent", ordering="percent")
+    def percentage(self, rate: TaxRate) -> str:
+        return f"{rate.percent.normalize():f} %"
+
+    @override
+    def create_row(self, request: HttpRequest, values: dict[str, Any]) -> TaxRate:
+        return services.create_tax_rate(**values)
+
+    @override
+    def change_row(self, request: HttpRequest, row: TaxRate, values: dict[str, Any]) -> None:
+        services.update_tax_rate(tax_rate=row, **values)
 
 
 class ApiKeyForm(forms.ModelForm[ApiKey]):

@@ -7,12 +7,19 @@ import zoneinfo
 from datetime import datetime
 from typing import Any, ClassVar, override
 
+import pgtrigger
+from babel import Locale
 from babel.numbers import get_currency_precision, list_currencies
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.validators import (
+    DecimalValidator,
+    MaxValueValidator,
+    MinValueValidator,
+    RegexValidator,
+)
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -20,6 +27,10 @@ from django.utils import timezone
 from customers.principals import Principal, Scope
 from customers.tenancy import CustomerOwnedQuerySet
 
+COUNTRIES = frozenset(
+    code for code in map(str, Locale("en").territories) if len(code) == 2 and code.isalpha()
+) - {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}
+COUNTRY_HELP = "Two letters by ISO 3166, such as FR."
 MOST_REQUESTS_A_MINUTE = 1_000_000
 
 validate_key = RegexValidator(
@@ -38,6 +49,11 @@ def validate_time_zone(name: str) -> None:
 def validate_currency(code: str) -> None:
     if code not in list_currencies():
         raise ValidationError(f"{code!r} is no ISO 4217 currency; write one such as USD or EUR.")
+
+
+def validate_country(code: str) -> None:
+    if code not in COUNTRIES:
+        raise ValidationError(f"{code!r} is no country by ISO 3166; write two letters such as FR.")
 
 
 class UserManager(BaseUserManager["User"]):
@@ -93,12 +109,65 @@ class User(AbstractBaseUser, PermissionsMixin):
         return Principal(customer_ids=customer_ids, user_id=self.pk)
 
 
+class TaxRate(models.Model):
+    """A tax that customers are charged, such as a country's VAT.
+
+    Its percent never changes: issued documents were worked out with it. A new rate is a new row.
+    """
+
+    key = models.CharField(
+        max_length=100,
+        unique=True,
+        validators=[validate_key],
+        help_text="How programs name this rate. It never changes.",
+    )
+    name = models.CharField(max_length=100, help_text="As invoices print it, such as VAT.")
+    percent = models.DecimalField(
+        max_digits=None,
+        decimal_places=None,
+        validators=[MinValueValidator(0), MaxValueValidator(100), DecimalValidator(9, 6)],
+        help_text="In percent of what is left after discounts. It never changes.",
+    )
+    country = models.CharField(
+        max_length=2, blank=True, validators=[validate_country], help_text=COUNTRY_HELP
+    )
+    region = models.CharField(
+        max_length=100, blank=True, help_text="A state or province, where the tax is one's own."
+    )
+    is_active = models.BooleanField(
+        default=True, help_text="Cleared, no further customer can be given it."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["key"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(percent__gte=0, percent__lte=100),
+                name="customers_taxrate_percent_of_a_whole",
+            )
+        ]
+        triggers = [
+            pgtrigger.ReadOnly(name="a_rate_never_changes", fields=["key", "percent"]),
+            pgtrigger.Protect(name="a_rate_is_never_deleted", operation=pgtrigger.Delete),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.name} ({self.key})"
+
+
 class CustomerQuerySet(CustomerOwnedQuerySet["Customer"]):
     customer_path = "pk"
 
 
 class Customer(models.Model):
     """A company that is billed. Usage, prices and documents all hang on it."""
+
+    class TaxStatus(models.TextChoices):
+        TAXABLE = "taxable", "Taxable"
+        EXEMPT = "exempt", "Exempt"
+        REVERSE_CHARGE = "reverse_charge", "Reverse charge"
 
     key = models.CharField(
         max_length=100,
@@ -123,6 +192,21 @@ class Customer(models.Model):
     postal_code = models.CharField(max_length=20, blank=True)
     country = models.CharField(
         max_length=2, blank=True, help_text="Two letters by ISO 3166, such as FR."
+    )
+    tax_status = models.CharField(
+        max_length=20,
+        choices=TaxStatus,
+        default=TaxStatus.TAXABLE,
+        help_text="Whether its tax rates are charged; invoices say why they are not.",
+    )
+    tax_id = models.CharField(
+        "tax id", max_length=40, blank=True, help_text="Such as a VAT number: DE136695976."
+    )
+    tax_rates = models.ManyToManyField(
+        TaxRate,
+        blank=True,
+        related_name="customers",
+        help_text="Each is worked out on its own; they add up.",
     )
     grace_hours = models.PositiveIntegerField(
         null=True,

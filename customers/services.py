@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +14,9 @@ from django.db.models.functions import Coalesce, Greatest
 
 from config.errors import DomainError, InvalidInputError
 from config.validation import validate
-from customers.models import ApiKey, Customer, Membership, RememberedAnswer, User
+from customers.models import ApiKey, Customer, Membership, RememberedAnswer, TaxRate, User
 from customers.principals import Scope
+from customers.tax_ids import compact_tax_id
 
 KEY_MARK = "tp"
 SECRET_BYTES = 32
@@ -36,23 +37,92 @@ class IssuedKey:
 
 @transaction.atomic
 def create_customer(*, key: str, name: str, **fields: Any) -> Customer:
-    """Create a customer; raises InvalidInputError naming the first field that is wrong."""
+    """Create a customer; raises InvalidInputError naming the first field that is wrong.
+
+    `tax_rates` are TaxRates; its invoices are taxed with all of them.
+    """
+    tax_rates = fields.pop("tax_rates", ())
     customer = Customer(key=key, name=name, **fields)
+    check_taxation(customer)
     validate(customer)
     customer.save()
+    set_tax_rates(customer, tax_rates)
     return customer
 
 
 @transaction.atomic
 def update_customer(*, customer: Customer, **fields: Any) -> Customer:
-    """Change a customer's details. The key names the customer for ever and is refused."""
+    """Change a customer's details. The key names the customer for ever and is refused.
+
+    Documents that are issued stay as they are; what is issued from now on follows the change.
+    """
     if fields.get("key", customer.key) != customer.key:
         raise InvalidInputError("A customer's key never changes; leave it out.", field="key")
     for name, value in fields.items():
-        setattr(customer, name, value)
+        if name != "tax_rates":
+            setattr(customer, name, value)
+    if fields.keys() & {"tax_id", "tax_status", "country"}:
+        check_taxation(customer)
+        fields |= {"tax_id": customer.tax_id, "country": customer.country}
     validate(customer)
-    customer.save(update_fields=list(fields))
+    customer.save(update_fields=fields.keys() - {"tax_rates"})
+    if "tax_rates" in fields:
+        set_tax_rates(customer, fields["tax_rates"])
     return customer
+
+
+def check_taxation(customer: Customer) -> None:
+    """Write the tax id as documents print it; raises InvalidInputError for one that cannot be."""
+    customer.country = customer.country.upper()
+    if customer.tax_id:
+        try:
+            customer.tax_id = compact_tax_id(customer.tax_id, customer.country)
+        except ValueError as error:
+            raise InvalidInputError(str(error), field="tax_id") from error
+    elif customer.tax_status == Customer.TaxStatus.REVERSE_CHARGE:
+        raise InvalidInputError(
+            "Reverse charge is for customers that account for the tax themselves: "
+            "name the tax id under which they do.",
+            field="tax_id",
+        )
+
+
+def set_tax_rates(customer: Customer, tax_rates: Sequence[TaxRate]) -> None:
+    """Charge a customer these taxes from now on; raises InvalidInputError for an inactive one."""
+    had = set(customer.tax_rates.all())
+    for rate in tax_rates:
+        if not rate.is_active and rate not in had:
+            raise InvalidInputError(f"{rate} is not in use any more.", field="tax_rates")
+    if {*tax_rates} != had:
+        customer.tax_rates.set(tax_rates)
+    # What the caller had read before is no longer so.
+    getattr(customer, "_prefetched_objects_cache", {}).pop("tax_rates", None)
+
+
+@transaction.atomic
+def create_tax_rate(*, key: str, name: str, **fields: Any) -> TaxRate:
+    """Create a tax that customers can be charged; raises as `create_customer` does."""
+    rate = TaxRate(key=key, name=name, **fields)
+    validate(rate)
+    rate.save()
+    return rate
+
+
+@transaction.atomic
+def update_tax_rate(*, tax_rate: TaxRate, **fields: Any) -> TaxRate:
+    """Rename a tax rate, or say where it is from and whether customers can still be given it."""
+    for name in ("key", "percent"):
+        if fields.get(name, getattr(tax_rate, name)) != getattr(tax_rate, name):
+            raise InvalidInputError(
+                f"A tax rate's {name} never changes: make another rate and give it to customers.",
+                field=name,
+            )
+        fields.pop(name, None)
+    for name, value in fields.items():
+        setattr(tax_rate, name, value)
+    validate(tax_rate)
+    tax_rate.save(update_fields=list(fields))
+    return tax_rate
 
 
 @transaction.atomic

@@ -1,14 +1,21 @@
 """Small builders for tests: each makes one believable row and lets any field be set."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
 from billing.models import Plan, PlanVersion, Price, Subscription, SubscriptionChange
 from billing.services.phases import write_phases
-from customers.models import Customer, User
+from customers.models import Customer, TaxRate, User
 from customers.principals import Scope
-from customers.services import IssuedKey, add_member, create_api_key, create_customer
+from customers.services import (
+    IssuedKey,
+    add_member,
+    create_api_key,
+    create_customer,
+    create_tax_rate,
+)
 from metering.models import Meter
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -20,6 +27,11 @@ _numbers = count(1)
 def make_customer(key: str = "", **fields: Any) -> Customer:
     key = key or f"customer-{next(_numbers)}"
     return create_customer(key=key, **{"name": key.title(), "email": f"{key}@example.com"} | fields)
+
+
+def make_tax_rate(key: str = "", *, percent: str = "20", **fields: Any) -> TaxRate:
+    key = key or f"tax-{next(_numbers)}"
+    return create_tax_rate(key=key, name="VAT", percent=Decimal(percent), **fields)
 
 
 def make_member(customer: Customer, *, role: str = "owner", email: str = "") -> User:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, override
 
 from django.contrib.admin.utils import unquote
@@ -78,7 +79,7 @@ def document_of(invoice: Invoice) -> dict[str, Any]:
     sums = [
         ("Subtotal", invoice.subtotal),
         ("Discount", -invoice.discount),
-        ("Tax", invoice.tax),
+        *tax_sums(invoice),
         ("Credits", -invoice.credits),
         ("Total", invoice.total),
         ("Paid", -invoice.amount_paid),
@@ -89,12 +90,25 @@ def document_of(invoice: Invoice) -> dict[str, Any]:
         "badge": words.invoice_badge(invoice, timezone.now()),
         "total": words.money(invoice.total, invoice.currency),
         "lines": [line_of(line, invoice.currency) for line in invoice.lines.all()],
+        "tax_note": invoice.tax_note,
         "sums": [
             (name, words.money(amount, invoice.currency))
             for name, amount in sums
             if amount or name in {"Subtotal", "Total", "Due"}
         ],
     }
+
+
+def tax_sums(invoice: Invoice) -> list[tuple[str, Decimal]]:
+    """Return the tax of each rate."""
+    return [
+        (
+            f"{tax['name']} {tax['percent']} % on "
+            f"{words.money(Decimal(tax['base']), invoice.currency)}",
+            Decimal(tax["amount"]),
+        )
+        for tax in invoice.taxes
+    ]
 
 
 def line_of(line: InvoiceLine, currency: str) -> dict[str, str]:

@@ -149,6 +149,16 @@ class LineSerializer(serializers.Serializer[InvoiceLine]):
     steps = serializers.ListField(child=serializers.DictField())
 
 
+class TaxSerializer(serializers.Serializer[Any]):
+    """One rate on a document: `amount` is `percent` of `base`, rounded once."""
+
+    key = serializers.CharField()
+    name = serializers.CharField()
+    percent = serializers.CharField()
+    base = serializers.CharField()
+    amount = serializers.CharField()
+
+
 class StatementSerializer(serializers.Serializer[Any]):
     """What invoices and previews have in common."""
 
@@ -161,6 +171,8 @@ class StatementSerializer(serializers.Serializer[Any]):
     tax = ExactField()
     credits = ExactField()
     total = ExactField()
+    taxes = TaxSerializer(many=True)
+    tax_note = serializers.CharField(help_text="Why no tax is charged, if it is not.")
     lines = LineSerializer(many=True)
 
 

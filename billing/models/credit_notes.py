@@ -27,6 +27,8 @@ FROZEN_COLUMNS = (
     "subtotal",
     "tax",
     "total",
+    "taxes",
+    "tax_note",
     "seller",
     "buyer",
     "cutoff",
@@ -65,6 +67,12 @@ class CreditNote(models.Model):
     subtotal = ExactDecimalField(default=Decimal(0))
     tax = ExactDecimalField(default=Decimal(0))
     total = ExactDecimalField(default=Decimal(0))
+    taxes = models.JSONField(
+        default=list, blank=True, help_text="For each tax rate: key, percent, base and amount."
+    )
+    tax_note = models.CharField(
+        max_length=200, blank=True, help_text="Why no tax is charged, in a sentence."
+    )
     seller = models.JSONField(default=dict, help_text="The seller as it was at issue.")
     buyer = models.JSONField(default=dict, help_text="The customer as it was at issue.")
     cutoff = models.JSONField(

@@ -35,6 +35,8 @@ FROZEN_COLUMNS = (
     "tax",
     "credits",
     "total",
+    "taxes",
+    "tax_note",
     "seller",
     "buyer",
     "cutoff",
@@ -119,6 +121,12 @@ class Invoice(models.Model):
     credits = ExactDecimalField(default=Decimal(0))
     total = ExactDecimalField(default=Decimal(0))
     amount_paid = ExactDecimalField(default=Decimal(0))
+    taxes = models.JSONField(
+        default=list, blank=True, help_text="For each tax rate: key, percent, base and amount."
+    )
+    tax_note = models.CharField(
+        max_length=200, blank=True, help_text="Why no tax is charged, in a sentence."
+    )
     seller = models.JSONField(default=dict, help_text="The seller as it was at issue.")
     buyer = models.JSONField(default=dict, help_text="The customer as it was at issue.")
     cutoff = models.JSONField(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, prefetch_related_objects
 
 from billing.models import (
     CreditNoteLine,
@@ -116,6 +116,7 @@ def read_accounts(customers: Sequence[Customer], *, drafts_count: bool = False) 
 
     Whoever works drafts out anew does not count what they bill; for others `drafts_count`.
     """
+    prefetch_related_objects(customers, "tax_rates")
     subscriptions = list(
         Subscription.objects.filter(customer__in=customers)
         .select_related("plan_version__plan")

@@ -17,10 +17,10 @@ from billing.rating.differences import Billed, left_to_bill, nothing_left
 from billing.rating.lines import RatedLine
 from billing.rating.money import round_amount
 from billing.rating.periods import Period
-from billing.rating.totals import total_lines
 from billing.selectors.accounts import Account, ChargeKey, Contract, Ledger, read_accounts
 from billing.selectors.charges import Charge, Question, charges_of
 from billing.selectors.subscriptions import current_period, running_period
+from billing.selectors.sums import SUM_FIELDS, sums_of
 from billing.selectors.usage import UsageReader
 from config.errors import DomainError, InvalidInputError
 from customers.models import Customer
@@ -65,6 +65,8 @@ class Statement:
     tax: Decimal
     credits: Decimal
     total: Decimal
+    taxes: list[dict[str, Any]]
+    tax_note: str
 
 
 def lines_left(
@@ -200,18 +202,14 @@ def summed(
 ) -> Statement:
     """Return the lines with their totals."""
     lines = tuple(lines)
-    totals = total_lines([(line.price, line.amount) for line in lines], currency)
+    sums = sums_of(customer, currency, lines)
     return Statement(
         customer=customer,
         currency=currency,
         period_start=period.start,
         period_end=period.end,
         lines=lines,
-        subtotal=totals.subtotal,
-        discount=totals.discount,
-        tax=totals.tax,
-        credits=totals.credits,
-        total=totals.total,
+        **{name: getattr(sums, name) for name in SUM_FIELDS},
     )
 
 

@@ -14,18 +14,19 @@ from django.conf import settings
 from billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine, SubscriptionPeriod
 from billing.models.invoices import FROZEN_COLUMNS
 from billing.models.lines import DocumentLine
-from billing.rating.totals import total_lines
+from billing.selectors.sums import SUM_FIELDS, sums_of
+from billing.selectors.taxes import taxes_of_part
 from billing.services.numbering import next_numbers
 from config.errors import DomainError
 from customers.models import Customer
 
 ISSUE_FIELDS = (
     "number", "status", "issued_at", "due_at", "paid_at", "seller", "buyer", "digest", "cutoff",
-    "subtotal", "discount", "tax", "credits", "total",
+    *SUM_FIELDS,
 )  # fmt: skip
 BUYER_FIELDS = (
     "key", "name", "email", "address_line1", "address_line2", "city", "state", "postal_code",
-    "country", "time_zone", "locale",
+    "country", "time_zone", "locale", "tax_id", "tax_status",
 )  # fmt: skip
 LINE_CONTENT = (
     "position", "kind", "price", "meter", "description", "quantity", "amount", "period_start",
@@ -139,10 +140,9 @@ def credit_what_is_negative(draft: Issue, at: datetime) -> list[CreditNote]:
 
 def add_up(draft: Issue) -> None:
     """Sum a draft's lines up once more."""
-    amounts = [(line.price, line.amount) for line in draft.lines]
-    totals = total_lines(amounts, draft.invoice.currency)
-    for name in ("subtotal", "discount", "tax", "credits", "total"):
-        setattr(draft.invoice, name, getattr(totals, name))
+    sums = sums_of(draft.invoice.customer, draft.invoice.currency, draft.lines)
+    for name in SUM_FIELDS:
+        setattr(draft.invoice, name, getattr(sums, name))
 
 
 def write_credit_note(
@@ -164,8 +164,11 @@ def write_credit_note(
         for position, line in enumerate(lines)
     ]
     CreditNoteLine.objects.bulk_create(note_lines)
-    note.subtotal = note.total = sum((line.amount for line in note_lines), Decimal(0))
-    note.tax = note.total - note.subtotal
+    note.subtotal = sum((line.amount for line in note_lines), Decimal(0))
+    note.taxes = taxes_of_part(invoice.taxes, note.subtotal, note.currency)
+    note.tax = sum((Decimal(tax["amount"]) for tax in note.taxes), Decimal(0))
+    note.total = note.subtotal + note.tax
+    note.tax_note = invoice.tax_note
     [note.number] = next_numbers(prefix=settings.CREDIT_NOTE_PREFIX, count=1)
     note.status, note.issued_at = CreditNote.Status.ISSUED, at
     note.seller, note.buyer = seller_snapshot(), buyer_snapshot(customer)

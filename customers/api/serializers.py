@@ -1,21 +1,30 @@
 """Customers and API keys as JSON. What is allowed is decided in `customers.services`."""
 
+from decimal import Decimal
 from typing import Any, override
 
 from rest_framework import serializers
 
 from config.api import InstantField, StrictSerializer
-from customers.models import ApiKey, Customer
+from customers.models import ApiKey, Customer, TaxRate
 from customers.principals import Scope
 
 
+class PercentField(serializers.DecimalField):
+    """A percentage as a string without superfluous zeros."""
+
+    @override
+    def to_representation(self, value: Any) -> str:
+        return f"{Decimal(value).normalize():f}"
+
+
 class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]):
-    tax_rates = serializers.ListField(
-        child=serializers.CharField(),
+    tax_rates = serializers.SlugRelatedField(
+        slug_field="key",
+        queryset=TaxRate.objects.all(),
+        many=True,
         required=False,
-        write_only=True,
-        max_length=0,
-        error_messages={"max_length": "There are no tax rates to name: write [] or leave it out."},
+        help_text="Keys of tax rates. Each is worked out on its own, and they add up.",
     )
 
     class Meta:
@@ -36,15 +45,23 @@ class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]
             "grace_hours",
             "consolidate_invoices",
             "tax_rates",
+            "tax_status",
+            "tax_id",
             "created_at",
         ]
         # The service checks the key: a taken one is a conflict, not a malformed field.
         extra_kwargs: dict[str, dict[str, Any]] = {"key": {"validators": []}}
 
-    @override
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs.pop("tax_rates", None)
-        return attrs
+
+class TaxRateSerializer(StrictSerializer, serializers.ModelSerializer[TaxRate]):
+    percent = PercentField(
+        max_digits=9, decimal_places=6, min_value=Decimal(0), max_value=Decimal(100)
+    )
+
+    class Meta:
+        model = TaxRate
+        fields = ["key", "name", "percent", "country", "region", "is_active", "created_at"]
+        extra_kwargs: dict[str, dict[str, Any]] = {"key": {"validators": []}}
 
 
 class ApiKeySerializer(StrictSerializer, serializers.ModelSerializer[ApiKey]):

@@ -14,8 +14,13 @@ from rest_framework.viewsets import GenericViewSet
 
 from customers import services
 from customers.api.permissions import principal_of
-from customers.api.serializers import ApiKeySerializer, CustomerSerializer, IssuedKeySerializer
-from customers.models import ApiKey, Customer
+from customers.api.serializers import (
+    ApiKeySerializer,
+    CustomerSerializer,
+    IssuedKeySerializer,
+    TaxRateSerializer,
+)
+from customers.models import ApiKey, Customer, TaxRate
 from customers.principals import Scope
 
 # Keys hold dots and colons. The zero character is in none, and no database can look for it.
@@ -39,7 +44,7 @@ class CustomerViewSet(
 ):
     """Companies that are billed."""
 
-    queryset = Customer.objects.all()
+    queryset = Customer.objects.prefetch_related("tax_rates")
     serializer_class = CustomerSerializer
     lookup_field = "key"
     lookup_value_regex = KEY_PATTERN
@@ -55,6 +60,37 @@ class CustomerViewSet(
         serializer = self.get_serializer(customer, data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         changed = services.update_customer(customer=customer, **serializer.validated_data)
+        return Response(self.get_serializer(changed).data)
+
+
+class TaxRateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[TaxRate]):
+    """Taxes that customers can be charged. A percent never changes: a new one is a new rate."""
+
+    read_scope = Scope.BILLING_READ
+    queryset = TaxRate.objects.all()
+    serializer_class = TaxRateSerializer
+    lookup_field = "key"
+    lookup_value_regex = KEY_PATTERN
+
+    @override
+    def get_queryset(self) -> Any:
+        principal = principal_of(self.request)
+        rates = super().get_queryset()
+        if principal.sees_all_customers:
+            return rates
+        return rates.filter(customers__in=Customer.objects.visible_to(principal)).distinct()
+
+    def create(self, request: Request) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        made = services.create_tax_rate(**serializer.validated_data)
+        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+
+    def partial_update(self, request: Request, key: str) -> Response:
+        rate = self.get_object()
+        serializer = self.get_serializer(rate, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        changed = services.update_tax_rate(tax_rate=rate, **serializer.validated_data)
         return Response(self.get_serializer(changed).data)
 
 

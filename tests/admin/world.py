@@ -36,6 +36,7 @@ from tests.factories import (
     make_meter,
     make_plan,
     make_subscription,
+    make_tax_rate,
 )
 from tests.metering.ingest.reports import event, report
 
@@ -49,6 +50,7 @@ CALLS = {"key": "calls", "name": "API calls", "model": "per_unit", "unit_amount"
 def build(key: str, *, name: str = "") -> Customer:
     """Make a customer with two billed months: one issued and paid in part, one still a draft."""
     customer = make_customer(key, name=name or key.title())
+    customer.tax_rates.add(make_tax_rate(f"vat-{key}"))
     add_people(customer)
     make_key(customer)
     use(customer, make_meter(f"calls-{key}", group_by=["endpoint"]))

@@ -34,13 +34,6 @@ def test_a_customer_is_created_and_read_back_by_its_key(operator: APIClient) -> 
     assert {name: read[name] for name in GLOBEX} == GLOBEX
 
 
-def test_no_tax_rates_can_be_named_yet(operator: APIClient) -> None:
-    assert post(operator, CUSTOMERS, GLOBEX | {"tax_rates": []}).status_code == 201
-    refused = post(operator, CUSTOMERS, GLOBEX | {"key": "other", "tax_rates": ["vat20"]})
-    assert refused.status_code == 422
-    assert "leave it out" in refused.json()["error"]["message"]
-
-
 def test_a_key_with_dots_and_colons_is_an_address(operator: APIClient) -> None:
     post(operator, CUSTOMERS, GLOBEX | {"key": "eu:globex.com"})
     assert operator.get(f"{CUSTOMERS}/eu:globex.com").json()["name"] == "Globex"

@@ -54,6 +54,10 @@ TABLE = [
     Row("customer-list", "post", "customers", SCOPE, {"key": "x", "name": "X"}),
     Row("customer-detail", "get", "customers/acme", UNKNOWN),
     Row("customer-detail", "patch", "customers/acme", SCOPE, {"name": "X"}),
+    Row("taxrate-list", "get", "tax-rates", 200),
+    Row("taxrate-list", "post", "tax-rates", SCOPE, {"key": "x", "name": "X", "percent": "1"}),
+    Row("taxrate-detail", "get", "tax-rates/acme-tax", UNKNOWN),
+    Row("taxrate-detail", "patch", "tax-rates/acme-tax", SCOPE, {"name": "X"}),
     Row("apikey-list", "get", "api-keys?customer=acme", 200),
     Row("apikey-list", "post", "api-keys", SCOPE, {"customer": "acme", "name": "x"}),
     Row("apikey-detail", "get", "api-keys/{api_key}", UNKNOWN),
@@ -92,6 +96,7 @@ TABLE = [
 def places(acme: Customer) -> dict[str, Any]:
     """Give Acme one of everything; return the parts of their addresses."""
     subscription = subscribe(acme, "2026-01-01", publish_plan())
+    acme.tax_rates.add(factories.make_tax_rate("acme-tax"))
     report_calls(acme, "2026-01-10", 3)
     run_nightly(at=instant("2026-03-01"))
     store(acme, "corrected", instant("2026-03-02"))
