@@ -125,7 +125,7 @@ class TaxRate(models.Model):
     percent = models.DecimalField(
         max_digits=None,
         decimal_places=None,
-        validators=[MinValueValidator(0), MaxValueValidator(100), DecimalValidator(9, 6)],
+        validators=[MinValueValidator(0), MaxValueValidator(100), DecimalValidator(7, 4)],
         help_text="In percent of what is left after discounts. It never changes.",
     )
     country = models.CharField(

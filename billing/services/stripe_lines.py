@@ -100,6 +100,14 @@ def line_draft(invoice: Invoice, line: InvoiceLine) -> LineDraft:
 def taxes_of(invoice: Invoice, lines: Sequence[InvoiceLine]) -> list[TaxDraft]:
     """Return the taxes of an invoice, whole: each by its own row, or all of it as one."""
     base = invoice.subtotal - invoice.discount
+    if invoice.taxes:
+        return [
+            TaxDraft(
+                tax["name"], Decimal(tax["percent"]), Decimal(tax["amount"]), Decimal(tax["base"])
+            )
+            for tax in invoice.taxes
+            if Decimal(tax["amount"])
+        ]
     rows = [line for line in lines if line.kind == InvoiceLine.Kind.TAX]
     if rows and sum((row.amount for row in rows), start=ZERO) == invoice.tax:
         return [

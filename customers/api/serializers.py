@@ -55,7 +55,7 @@ class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]
 
 class TaxRateSerializer(StrictSerializer, serializers.ModelSerializer[TaxRate]):
     percent = PercentField(
-        max_digits=9, decimal_places=6, min_value=Decimal(0), max_value=Decimal(100)
+        max_digits=7, decimal_places=4, min_value=Decimal(0), max_value=Decimal(100)
     )
 
     class Meta:

@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('key', models.CharField(help_text='How programs name this rate. It never changes.', max_length=100, unique=True, validators=[django.core.validators.RegexValidator(re.compile('\\A[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\\Z'), 'A key is 1 to 100 letters, digits, dots, colons, hyphens or underscores, and starts with a letter or digit.')])),
                 ('name', models.CharField(help_text='As invoices print it, such as VAT.', max_length=100)),
-                ('percent', models.DecimalField(help_text='In percent of what is left after discounts. It never changes.', validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(100), django.core.validators.DecimalValidator(9, 6)])),
+                ('percent', models.DecimalField(help_text='In percent of what is left after discounts. It never changes.', validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(100), django.core.validators.DecimalValidator(7, 4)])),
                 ('country', models.CharField(blank=True, help_text='Two letters by ISO 3166, such as FR.', max_length=2, validators=[customers.models.validate_country])),
                 ('region', models.CharField(blank=True, help_text="A state or province, where the tax is one's own.", max_length=100)),
                 ('is_active', models.BooleanField(default=True, help_text='Cleared, no further customer can be given it.')),

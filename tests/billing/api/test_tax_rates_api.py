@@ -141,7 +141,7 @@ def test_what_is_taken_back_is_taken_back_with_its_tax(
         ({"percent": "-1"}, "percent"),
         ({"percent": "100.1"}, "percent"),
         ({"percent": "NaN"}, "percent"),
-        ({"percent": "1.1234567"}, "percent"),
+        ({"percent": "1.12345"}, "percent"),
         ({"percent": None}, "percent"),
         ({"key": "no spaces"}, "key"),
         ({"name": ""}, "name"),
