@@ -20,7 +20,7 @@ from billing.rating.periods import Period
 from billing.selectors.accounts import Account, ChargeKey, Contract, Ledger, read_accounts
 from billing.selectors.charges import Charge, Question, charges_of
 from billing.selectors.subscriptions import current_period, running_period
-from billing.selectors.sums import SUM_FIELDS, sums_of
+from billing.selectors.sums import TOTAL_FIELDS, sums_of
 from billing.selectors.usage import UsageReader
 from config.errors import DomainError, InvalidInputError
 from customers.models import Customer
@@ -209,7 +209,7 @@ def summed(
         period_start=period.start,
         period_end=period.end,
         lines=lines,
-        **{name: getattr(sums, name) for name in SUM_FIELDS},
+        **{name: getattr(sums, name) for name in TOTAL_FIELDS},
     )
 
 

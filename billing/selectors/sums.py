@@ -37,7 +37,7 @@ class Sums:
     tax_note: str
 
 
-SUM_FIELDS = tuple(each.name for each in fields(Sums))
+TOTAL_FIELDS = tuple(each.name for each in fields(Sums))
 
 
 def sums_of(customer: Customer, currency: str, lines: Iterable[Amount]) -> Sums:

@@ -17,11 +17,11 @@ from billing.selectors.accounts import RECOMPUTED, Account, Contract, key_of, re
 from billing.selectors.charges import Charge, Question, charges_of
 from billing.selectors.statements import Statement, StatementLine, line_of, lines_left, summed
 from billing.selectors.subscriptions import upcoming_periods
-from billing.selectors.sums import SUM_FIELDS
+from billing.selectors.sums import TOTAL_FIELDS
 from billing.selectors.usage import UsageReader
 from customers.models import Customer
 
-DRAFT_FIELDS = (*SUM_FIELDS, "period_start", "period_end", "finalize_at")
+DRAFT_FIELDS = (*TOTAL_FIELDS, "period_start", "period_end", "finalize_at")
 LINE_FIELDS = tuple(each.name for each in fields(StatementLine))
 Reason = Invoice.Reason
 
@@ -385,7 +385,7 @@ def write_invoices(documents: Sequence[Document], at: datetime) -> None:
             currency=document.currency,
             created_at=at,
         )
-        for name in (*SUM_FIELDS, "period_start", "period_end"):
+        for name in (*TOTAL_FIELDS, "period_start", "period_end"):
             setattr(invoice, name, getattr(document.statement, name))
         invoice.finalize_at = document.finalize_at
         (new if document.invoice is None else known).append(invoice)

@@ -14,7 +14,7 @@ from django.conf import settings
 from billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine, SubscriptionPeriod
 from billing.models.invoices import FROZEN_COLUMNS
 from billing.models.lines import DocumentLine
-from billing.selectors.sums import SUM_FIELDS, sums_of
+from billing.selectors.sums import TOTAL_FIELDS, sums_of
 from billing.selectors.taxes import taxes_of_part
 from billing.services.numbering import next_numbers
 from config.errors import DomainError
@@ -22,7 +22,7 @@ from customers.models import Customer
 
 ISSUE_FIELDS = (
     "number", "status", "issued_at", "due_at", "paid_at", "seller", "buyer", "digest", "cutoff",
-    *SUM_FIELDS,
+    *TOTAL_FIELDS,
 )  # fmt: skip
 BUYER_FIELDS = (
     "key", "name", "email", "address_line1", "address_line2", "city", "state", "postal_code",
@@ -141,7 +141,7 @@ def credit_what_is_negative(draft: Issue, at: datetime) -> list[CreditNote]:
 def add_up(draft: Issue) -> None:
     """Sum a draft's lines up once more."""
     sums = sums_of(draft.invoice.customer, draft.invoice.currency, draft.lines)
-    for name in SUM_FIELDS:
+    for name in TOTAL_FIELDS:
         setattr(draft.invoice, name, getattr(sums, name))
 
 
