@@ -53,13 +53,14 @@ def about_invoice(event: StripeEvent, gateway: StripeGateway, at: datetime) -> s
 
 def about_part_of_invoice(event: StripeEvent, gateway: StripeGateway, at: datetime) -> str:
     """Handle what belongs to an invoice: a payment of it, a credit note on it."""
-    invoice_id = str(subject_of(event).get("invoice") or "")
-    return invoice_changed(invoice_id, event, gateway, at) if invoice_id else "Recorded."
+    return invoice_changed(str(subject_of(event).get("invoice") or ""), event, gateway, at)
 
 
 def invoice_changed(
     invoice_id: str, event: StripeEvent, gateway: StripeGateway, at: datetime
 ) -> str:
+    if not invoice_id:
+        return "Recorded."
     push = push_of(invoice_id)
     try:
         if push is None:
@@ -156,7 +157,7 @@ def differences(row: StripeCustomer, name: str, email: str) -> str:
     differing = [label for label, ours, theirs in pairs if ours.strip() != theirs.strip()]
     if not differing:
         return ""
-    return f"The {' and the '.join(differing)} differ at Stripe; ours go there with the next push."
+    return f"Another {' and '.join(differing)} at Stripe; ours goes there with the next push."
 
 
 def charge_again(row: StripeCustomer, at: datetime) -> int:

@@ -134,7 +134,7 @@ def test_a_customer_changed_at_stripe_is_told_and_becomes_ours_again(
     gateway.api.customers.update(row.stripe_id, {"name": "X"}, {"idempotency_key": "tests:name"})
     hear()
     row.refresh_from_db()
-    assert row.attention == "The name differ at Stripe; ours go there with the next push."
+    assert row.attention == "Another name at Stripe; ours goes there with the next push."
     second = cases.make_invoice(customer=push.invoice.customer, at=at)
     push_invoice(invoice=second, gateway=gateway, at=at)
     assert cases.records(sandbox, "customer")[0]["name"] == push.invoice.customer.name

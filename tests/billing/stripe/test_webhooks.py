@@ -270,6 +270,7 @@ def test_a_declined_card_leaves_the_invoice_open_and_a_later_one_pays_it(
         ({"type": "refund.created", "object_id": "re_9"}, "not in this Stripe account"),
         ({"type": "customer.updated", "object_id": "cus_9"}, "not of this installation"),
         ({"type": "payout.paid"}, "Recorded."),
+        ({"type": "invoice.upcoming"}, "Recorded."),
     ],
 )
 def test_what_is_not_ours_is_recorded_and_left_alone(
