@@ -105,7 +105,10 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
 
 
 def nearest_midnight(instant: datetime, zone: ZoneInfo) -> datetime:
-    """Return the first instant of the local day that begins nearest to an instant, in UTC."""
+    """Return the first instant of the local day that begins nearest to an instant, in UTC.
+
+    Of two that are equally near it is the later.
+    """
     day = instant.astimezone(zone).date()
     before, after = start_of_day(day, zone), start_of_day(day + timedelta(days=1), zone)
     return before if instant - before < after - instant else after

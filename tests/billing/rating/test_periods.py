@@ -10,6 +10,7 @@ from billing.rating.periods import (
     INTERVALS,
     BillingPeriod,
     Period,
+    nearest_midnight,
     period_containing,
     periods_from,
     start_of_day,
@@ -133,6 +134,24 @@ def test_a_day_without_a_midnight_begins_when_the_clock_was_set_forward() -> Non
 
 def test_a_day_with_two_midnights_begins_at_the_first() -> None:
     assert start_of_day(date(2026, 11, 1), ZoneInfo("America/Havana")) == utc(2026, 11, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("instant", "nearest"),
+    [
+        (utc(2026, 1, 14, 23), utc(2026, 1, 14, 23)),
+        (utc(2026, 1, 15, 10, 59), utc(2026, 1, 14, 23)),
+        (utc(2026, 1, 15, 11), utc(2026, 1, 15, 23)),
+        (utc(2026, 1, 15, 22), utc(2026, 1, 15, 23)),
+        # 23 hours long: the clock is set forward at 02:00.
+        (utc(2026, 3, 29, 10, 29), utc(2026, 3, 28, 23)),
+        (utc(2026, 3, 29, 10, 31), utc(2026, 3, 29, 22)),
+    ],
+)
+def test_the_nearest_midnight_is_that_of_the_time_zone_and_at_noon_the_next(
+    instant: datetime, nearest: datetime
+) -> None:
+    assert nearest_midnight(instant, ZoneInfo("Europe/Paris")) == nearest
 
 
 def test_a_skipped_day_has_no_period() -> None:
