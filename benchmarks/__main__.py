@@ -17,7 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 # Models need the settings.
-from benchmarks import capture, freshness, ingest, logs, quotes, usage  # noqa: E402
+from benchmarks import capture, freshness, ingest, logs, nightly, quotes, usage  # noqa: E402
 from benchmarks.harness import Result, Skipped  # noqa: E402
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Result | Skipped]]] = {
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Result | Skipped]]] = {
     "capture": capture.run,
     "logs": logs.run,
     "quotes": quotes.run,
+    "nightly": nightly.run,
 }
 
 

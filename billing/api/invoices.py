@@ -11,12 +11,12 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from billing.api.filters import InvoiceFilter
-from billing.api.serializers import InvoiceSerializer, PreviewSerializer
+from billing.api.serializers import InvoiceSerializer, NewInvoiceSerializer, PreviewSerializer
 from billing.models import Invoice
 from billing.models.invoices import InvoiceQuerySet
 from billing.selectors.invoices import visible_invoice, visible_invoices, with_details
 from billing.selectors.statements import preview_for_customer
-from billing.services import invoicing
+from billing.services import invoicing, one_off
 from customers.api.permissions import customer_for, principal_of
 from customers.api.views import KEY_PATTERN
 from customers.principals import Scope
@@ -50,6 +50,20 @@ class InvoiceViewSet(mixins.ListModelMixin, GenericViewSet[Invoice]):
     def retrieve(self, request: Request, number: str) -> Response:
         """Return an invoice by its number, or by its id while it is a draft."""
         return self.answer(self.get_object())
+
+    @extend_schema(request=NewInvoiceSerializer, responses={201: InvoiceSerializer})
+    def create(self, request: Request) -> Response:
+        """Bill something by hand, once: a draft, or an issued invoice at once."""
+        serializer = NewInvoiceSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        wish = serializer.validated_data
+        invoice = one_off.create_one_off_invoice(
+            customer=wish["customer"],
+            lines=[one_off.OneOffLine(**line) for line in wish["lines"]],
+            at=timezone.now(),
+            finalizes=wish["finalize"],
+        )
+        return Response(self.get_serializer(invoice).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(parameters=PREVIEW_PARAMETERS, responses=PreviewSerializer)
     @action(detail=False, pagination_class=None)

@@ -1,6 +1,7 @@
 """Subscriptions and invoices as JSON. What is allowed is decided in `billing.services`."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal, override
 
 from django.utils import timezone
@@ -123,6 +124,26 @@ class SubscriptionChangeSerializer(WhenSerializer):
     )
     quantities = serializers.DictField(
         required=False, help_text="Units by the key of their price; the others stay."
+    )
+
+
+class NewLineSerializer(StrictSerializer):
+    """A line that is billed by hand."""
+
+    description = serializers.CharField(max_length=500)
+    unit_amount = serializers.DecimalField(
+        max_digits=27, decimal_places=15, help_text="The price of one, in the customer's currency."
+    )
+    quantity = serializers.DecimalField(
+        max_digits=24, decimal_places=12, min_value=Decimal(0), default=Decimal(1)
+    )
+
+
+class NewInvoiceSerializer(StrictSerializer):
+    customer = serializers.SlugRelatedField(slug_field="key", queryset=Customer.objects.all())
+    lines = NewLineSerializer(many=True)
+    finalize = serializers.BooleanField(
+        default=False, help_text="Issue it at once; otherwise it is a draft."
     )
 
 

@@ -24,6 +24,9 @@ class BillingRun(models.Model):
     events_folded = models.PositiveBigIntegerField(default=0)
     customers = models.PositiveIntegerField(default=0, help_text="Customers served so far.")
     customers_total = models.PositiveIntegerField(default=0, help_text="Customers to serve.")
+    marked_batch = models.BigIntegerField(
+        null=True, blank=True, help_text="Up to which ingest batch late usage was looked for."
+    )
     invoices_drafted = models.PositiveIntegerField(default=0)
     invoices_finalized = models.PositiveIntegerField(default=0)
     invoices_skipped = models.PositiveIntegerField(

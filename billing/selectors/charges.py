@@ -57,10 +57,10 @@ class Charge:
 
         Only what is final has the minimum of its price.
         """
-        quantity = self.quantity if self.want is None else reader.quantity(self.want)
+        usage = self.quantity if self.want is None else reader.usage(self.want)
         return price_usage(
             self.listed.price,
-            quantity,
+            usage,
             None,
             self.currency,
             fraction=self.fraction,
@@ -162,6 +162,7 @@ def usage_wanted(
         stretch.start,
         max(stretch.start, end),
         period.time_zone,
+        listed.price.model.reads,
     )
 
 

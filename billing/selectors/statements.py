@@ -96,7 +96,8 @@ def line_of(
     billed = ledger.billed.get(charge.key)
     rated = left_to_bill(charge.worth(reader, is_final=is_final), billed)
     kind = kind_of(charge, billed, at)
-    if billed is not None and is_negligible(kind, rated.amount):
+    is_first = billed is None and charge.contract.end_of(charge.period) >= at
+    if not is_first and is_negligible(kind, rated.amount):
         return None
     row, stretch = charge.listed.row, charge.stretch
     return StatementLine(

@@ -19,7 +19,9 @@ from billing.selectors.statements import Statement, StatementLine, line_of, line
 from billing.selectors.subscriptions import upcoming_periods
 from billing.selectors.sums import TOTAL_FIELDS
 from billing.selectors.usage import UsageReader
+from config.bulk import update_rows
 from customers.models import Customer
+from metering.selectors.cutoffs import Cutoff
 
 DRAFT_FIELDS = (*TOTAL_FIELDS, "period_start", "period_end", "finalize_at")
 LINE_FIELDS = tuple(each.name for each in fields(StatementLine))
@@ -49,6 +51,7 @@ class Drafted:
 
     documents: list[Document] = field(default_factory=list)
     created: int = 0
+    cutoff: Cutoff | None = None
 
     def due(self, at: datetime) -> list[Document]:
         """Return the documents that may be issued by an instant, in the order of theirs."""
@@ -78,7 +81,8 @@ def draft_accounts(
     kept += [document for document in late if work_out_late(document, reader)]
     if not only_drafts:
         kept += threshold_documents(accounts, at, reader)
-    drafted = Drafted(kept, sum(document.invoice is None for document in kept))
+    created = sum(document.invoice is None for document in kept)
+    drafted = Drafted(kept, created, reader.cutoff)
     write(accounts, documents, drafted, at)
     return drafted
 
@@ -391,7 +395,7 @@ def write_invoices(documents: Sequence[Document], at: datetime) -> None:
         (new if document.invoice is None else known).append(invoice)
         document.invoice = invoice
     Invoice.objects.bulk_create(new)
-    Invoice.objects.bulk_update(known, DRAFT_FIELDS)
+    update_rows(known, DRAFT_FIELDS)
 
 
 def write_lines(documents: Sequence[Document]) -> None:
@@ -421,7 +425,7 @@ def write_progress(accounts: Iterable[Account], planned: Iterable[Document], at:
                 closed.append(period)
         for contract in document.contracts:
             until[contract.subscription.pk].append(document.at)
-    moved = []
+    moved: list[Subscription] = []
     for account in accounts:
         for contract in account.contracts:
             subscription = contract.subscription
@@ -430,4 +434,4 @@ def write_progress(accounts: Iterable[Account], planned: Iterable[Document], at:
                 subscription.billed_until = reached
                 moved.append(subscription)
     SubscriptionPeriod.objects.filter(pk__in=[period.pk for period in closed]).update(closed_at=at)
-    Subscription.objects.bulk_update(moved, ["billed_until"])
+    update_rows(moved, ["billed_until"])

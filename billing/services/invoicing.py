@@ -21,6 +21,7 @@ from billing.services.stripe_requests import request_operation
 from config.errors import DomainError
 from config.queue import enqueue_on_commit
 from customers.models import Customer
+from metering.selectors.cutoffs import Cutoff
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ def bill_customers(*, customer_ids: Sequence[int], at: datetime) -> Bill:
     are cut alike.
     """
     drafted = draft_accounts(lock_customers(customer_ids), at)
-    issued = issue_drafts(to_issue(drafted.due(at)), at=at)
+    issued = issue_drafts(to_issue(drafted.due(at), drafted.cutoff), at=at)
     return Bill(
         drafted=drafted.created,
         finalized=len(issued.invoices),
@@ -60,9 +61,9 @@ def bill_customers(*, customer_ids: Sequence[int], at: datetime) -> Bill:
     )
 
 
-def to_issue(documents: Sequence[Document]) -> list[Issue]:
+def to_issue(documents: Sequence[Document], cutoff: Cutoff | None) -> list[Issue]:
     return [
-        Issue(document.invoice, document.lines, payment_days(document))
+        Issue(document.invoice, document.lines, payment_days(document), cutoff)
         for document in documents
         if document.invoice is not None
     ]
@@ -96,7 +97,7 @@ def finalize_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     if draft.billing_reason not in RECOMPUTED or draft.billing_at is None:
         drafts = [Issue(draft, list(draft.lines.all()))]
     else:
-        drafts = to_issue(documents_up_to(draft, customers, at))
+        drafts = worked_out(draft, customers, at)
     issued = issue_drafts(drafts, at=at, keeps_zero=True)
     if draft.pk not in {each.pk for each in issued.invoices}:
         raise DomainError(
@@ -109,14 +110,15 @@ def finalize_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     return done
 
 
-def documents_up_to(draft: Invoice, customers: Sequence[Customer], at: datetime) -> list[Document]:
+def worked_out(draft: Invoice, customers: Sequence[Customer], at: datetime) -> list[Issue]:
     """Return a draft worked out anew; raises DomainError if it is not its turn."""
     if draft.billing_at is not None and draft.billing_at > at:
         raise DomainError(
             f"The period ends at {draft.billing_at.isoformat()}: finalize it after that.",
             code="period_not_over",
         )
-    documents = draft_accounts(customers, at, only_drafts=True).documents
+    drafted = draft_accounts(customers, at, only_drafts=True)
+    documents = drafted.documents
     mine = next((each for each in documents if each.invoice == draft), None)
     if mine is None:
         return []
@@ -128,7 +130,7 @@ def documents_up_to(draft: Invoice, customers: Sequence[Customer], at: datetime)
                 f"The draft of {other.at.isoformat()} comes before it: finalize that one first.",
                 code="earlier_draft",
             )
-    return [mine]
+    return to_issue([mine], drafted.cutoff)
 
 
 @transaction.atomic

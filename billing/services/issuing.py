@@ -17,8 +17,10 @@ from billing.models.lines import DocumentLine
 from billing.selectors.sums import TOTAL_FIELDS, sums_of
 from billing.selectors.taxes import taxes_of_part
 from billing.services.numbering import next_numbers
+from config.bulk import update_rows
 from config.errors import DomainError
 from customers.models import Customer
+from metering.selectors.cutoffs import Cutoff
 
 ISSUE_FIELDS = (
     "number", "status", "issued_at", "due_at", "paid_at", "seller", "buyer", "digest", "cutoff",
@@ -47,6 +49,7 @@ class Issue:
     invoice: Invoice
     lines: list[InvoiceLine]
     payment_days: int = DEFAULT_PAYMENT_DAYS
+    cutoff: Cutoff | None = None
 
 
 @dataclass(slots=True)
@@ -81,7 +84,7 @@ def issue_drafts(drafts: Sequence[Issue], *, at: datetime, keeps_zero: bool = Fa
     for draft, number in zip(kept, numbers, strict=True):
         finish(draft, number, at)
         issued.invoices.append(draft.invoice)
-    Invoice.objects.bulk_update(issued.invoices, ISSUE_FIELDS)
+    update_rows(issued.invoices, ISSUE_FIELDS)
     mark_settled(drafts)
     return issued
 
@@ -100,6 +103,7 @@ def finish(draft: Issue, number: str, at: datetime) -> None:
     invoice.paid_at = at if is_settled else None
     invoice.issued_at = at
     invoice.due_at = at + timedelta(days=draft.payment_days)
+    invoice.cutoff = None if draft.cutoff is None else draft.cutoff.document
     invoice.seller = seller_snapshot()
     invoice.buyer = buyer_snapshot(invoice.customer)
     invoice.digest = digest_of(invoice, draft.lines, FROZEN_COLUMNS)
@@ -127,10 +131,7 @@ def credit_what_is_negative(draft: Issue, at: datetime) -> list[CreditNote]:
         if line.amount < 0 and line.original is not None:
             by_invoice[line.original.invoice_id].append(line)
     originals = Invoice.objects.in_bulk(by_invoice)
-    notes = [
-        write_credit_note(originals[pk], lines, draft.invoice.customer, at)
-        for pk, lines in by_invoice.items()
-    ]
+    notes = [write_credit_note(originals[pk], lines, draft, at) for pk, lines in by_invoice.items()]
     moved = {line.pk for lines in by_invoice.values() for line in lines}
     InvoiceLine.objects.filter(pk__in=moved).delete()
     draft.lines = [line for line in draft.lines if line.pk not in moved]
@@ -146,9 +147,10 @@ def add_up(draft: Issue) -> None:
 
 
 def write_credit_note(
-    invoice: Invoice, lines: Sequence[InvoiceLine], customer: Customer, at: datetime
+    invoice: Invoice, lines: Sequence[InvoiceLine], draft: Issue, at: datetime
 ) -> CreditNote:
     """Give back what lines that would have been negative say, of the invoice that billed it."""
+    customer = draft.invoice.customer
     note = CreditNote.objects.create(
         customer=customer, invoice=invoice, currency=invoice.currency, created_at=at
     )
@@ -172,6 +174,7 @@ def write_credit_note(
     [note.number] = next_numbers(prefix=settings.CREDIT_NOTE_PREFIX, count=1)
     note.status, note.issued_at = CreditNote.Status.ISSUED, at
     note.seller, note.buyer = seller_snapshot(), buyer_snapshot(customer)
+    note.cutoff = None if draft.cutoff is None else draft.cutoff.document
     note.digest = digest_of(note, note_lines, ("number", "currency", "total", "issued_at"))
     note.save()
     return note

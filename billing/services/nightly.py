@@ -51,7 +51,7 @@ def run_nightly(*, at: datetime) -> BillingRun:
         with timed(run, "usage"):
             run.events_folded = attempted(run, partial(fold_pending, at=at), step="usage") or 0
         with timed(run, "late usage"):
-            attempted(run, partial(mark_late_usage, at=at), step="late usage")
+            run.marked_batch = attempted(run, partial(mark_late_usage, at=at), step="late usage")
         with timed(run, "invoices"):
             bill_all(run)
         with timed(run, "Stripe"):

@@ -140,20 +140,12 @@ def parsed_prices(documents: Sequence[object]) -> tuple[RatedPrice, ...]:
     return prices
 
 
-# The forms of usage that statements fetch from metering.
-INVOICED_USAGE = (UsageKind.NOTHING, UsageKind.QUANTITY)
 # What a price without a meter may charge for: nothing counted, or units the subscription states.
 STATED_USAGE = (UsageKind.NOTHING, UsageKind.QUANTITY)
 
 
 def check_billable(price: RatedPrice, path: str) -> None:
     """Refuse what can be quoted but not invoiced."""
-    if price.model.usage_kind not in INVOICED_USAGE:
-        raise InvalidInputError(
-            f"A {price.model.key} price can be quoted, but invoices do not bill it yet: "
-            "write another model.",
-            field=f"{path}.model",
-        )
     if price.meter is None and price.model.usage_kind not in STATED_USAGE:
         raise InvalidInputError(
             f"A {price.model.key} price counts units: name the meter that counts them.",

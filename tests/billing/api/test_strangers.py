@@ -80,6 +80,7 @@ TABLE = [
     Row("subscription-resume", "post", "subscriptions/{subscription}/resume", SCOPE, {}),
     Row("subscription-withdraw", "post", "subscriptions/{subscription}/changes/1/withdraw", SCOPE),
     Row("subscription-cancel", "post", "subscriptions/{subscription}/cancel", SCOPE, {}),
+    Row("invoice-list", "post", "invoices", SCOPE, {"customer": "acme", "lines": []}),
     Row("invoice-list", "get", "invoices?customer=acme", 200),
     Row("invoice-preview", "get", "invoices/preview?customer=acme", UNKNOWN),
     Row("invoice-detail", "get", "invoices/{number}", UNKNOWN),

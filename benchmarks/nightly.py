@@ -1,0 +1,153 @@
+"""`invoices_per_s` and `nightly_ratio`: a night's invoices, beside COPY of the same rows."""
+# ruff: noqa: S608  # Names of tables, and ids, are our own.
+
+import os
+import resource
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from django.db import connection
+
+from benchmarks.harness import Result, compare
+from billing.models import (
+    Invoice,
+    InvoiceLine,
+    PlanVersion,
+    Subscription,
+    SubscriptionChange,
+    SubscriptionPhase,
+)
+from billing.services.catalog import create_plan
+from billing.services.nightly import run_nightly
+from customers.models import Customer
+from metering.models import IngestBatch
+from metering.services.folding import fold_pending
+from metering.services.meters import create_meter
+from metering.services.partitions import make_partitions
+
+CUSTOMERS = int(os.environ.get("BENCH_CUSTOMERS", "10000"))
+ROUNDS = 3
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+BATCH = 2_000_000
+# One event a month for each customer, which three meters read.
+GENERATE = """
+    INSERT INTO metering_event (customer_id, timestamp, digest, batch_id, event_id, type, properties)
+    SELECT c.id, %(begin)s + make_interval(months => m) + interval '10 days',
+           md5(c.id || '-' || m)::uuid, %(batch)s, 'e-' || c.id || '-' || m, 'bench.nightly',
+           jsonb_build_object('bytes', c.id %% 5000 + m, 'level', c.id %% 70)
+    FROM customers_customer c CROSS JOIN generate_series(0, %(months)s) AS m
+    WHERE c.key LIKE %(keys)s
+"""
+ANNOUNCE = """
+    INSERT INTO metering_pendingbatch (customer_id, batch_id, first_at, last_at, events)
+    SELECT customer_id, batch_id, min(timestamp), max(timestamp), count(*)
+    FROM metering_event WHERE batch_id = %(batch)s GROUP BY customer_id, batch_id
+"""
+TABLES = (Invoice, InvoiceLine)
+
+_nights = count(1)
+
+
+def run() -> Iterator[Result]:
+    prepare_plan()
+    prepare_customers("few", CUSTOMERS // 10)
+    night = Night()
+    night(night.prepare())
+    few = peak_memory()
+    Subscription.objects.update(end_at=BEGIN + timedelta(days=31))
+    prepare_customers("many", CUSTOMERS)
+    nights = compare("nightly", "invoices/s", Night(), Copying(), rounds=ROUNDS)
+    yield Result("invoices_per_s", nights.ours, nights.limit, nights.unit)
+    yield Result("nightly_ratio", nights.limit / nights.ours, Decimal(1), "times COPY")
+    yield Result("nightly_memory", peak_memory(), few, f"MB, {CUSTOMERS} against {CUSTOMERS // 10}")
+
+
+def prepare_plan() -> None:
+    make_partitions(months=[(BEGIN + timedelta(days=31 * back)).date() for back in range(8)])
+    event = {"name": "Bench", "event_type": "bench.nightly"}
+    create_meter(at=BEGIN, key="n-calls", aggregation="count", **event)
+    create_meter(at=BEGIN, key="n-bytes", aggregation="sum", value_property="bytes", **event)
+    create_meter(at=BEGIN, key="n-level", aggregation="max", value_property="level", **event)
+    tiers = [
+        {"up_to": "1000", "unit_amount": "0.01"},
+        {"up_to": None, "unit_amount": "0.005", "flat_amount": "1"},
+    ]
+    prices: list[dict[str, Any]] = [
+        {"key": "calls", "meter": "n-calls", "model": "per_unit", "unit_amount": "0.5"},
+        {"key": "bytes", "meter": "n-bytes", "model": "graduated", "tiers": tiers},
+        {"key": "level", "meter": "n-level", "model": "package", "size": "10", "amount": "2"},
+    ]
+    create_plan(key="nightly", name="Nightly", prices=prices, at=BEGIN)
+
+
+def prepare_customers(name: str, number: int) -> None:
+    """Make customers with a subscription each and six months of usage, folded."""
+    version = PlanVersion.objects.get(plan__key="nightly")
+    customers = Customer.objects.bulk_create(
+        Customer(key=f"{name}-{each}", name=f"Customer {each}") for each in range(number)
+    )
+    subscriptions = Subscription.objects.bulk_create(
+        Subscription(customer=each, plan_version=version, start_at=BEGIN) for each in customers
+    )
+    at = {"requested_at": BEGIN, "effective_at": BEGIN, "kind": "start"}
+    SubscriptionChange.objects.bulk_create(
+        SubscriptionChange(subscription=each, plan_version=version, **at) for each in subscriptions
+    )
+    SubscriptionPhase.objects.bulk_create(
+        SubscriptionPhase(subscription=each, plan_version=version, start_at=BEGIN)
+        for each in subscriptions
+    )
+    batch = IngestBatch.objects.create(pk=BATCH + number, source="api", accepted=number).pk
+    with connection.cursor() as cursor:
+        names: dict[str, Any] = {"begin": BEGIN, "batch": batch, "months": 5, "keys": f"{name}-%"}
+        cursor.execute(GENERATE, names)
+        cursor.execute(ANNOUNCE, {"batch": batch})
+        cursor.execute("ANALYZE")
+    fold_pending(at=BEGIN)
+
+
+class Night:
+    """Draft and issue the invoices of a month."""
+
+    def prepare(self) -> datetime:
+        month = next(_nights)
+        return datetime(2026, 1 + month, 2, 3, tzinfo=UTC)
+
+    def __call__(self, at: datetime) -> int:
+        return run_nightly(at=at).invoices_finalized
+
+
+class Copying:
+    """Insert the rows of the latest night with COPY, into tables with the same indexes."""
+
+    def prepare(self) -> list[tuple[str, bytes]]:
+        latest = Invoice.objects.issued().order_by("-pk").values_list("pk", flat=True)
+        wanted_ids = ",".join(map(str, latest[:CUSTOMERS]))
+        chunks = []
+        with connection.cursor() as cursor:
+            for model in TABLES:
+                table = model._meta.db_table
+                cursor.execute(f"DROP TABLE IF EXISTS bench_{table}")
+                cursor.execute(f"CREATE TABLE bench_{table} (LIKE {table} INCLUDING ALL)")
+                column = "id" if model is Invoice else "invoice_id"
+                wanted = f"SELECT * FROM {table} WHERE {column} IN ({wanted_ids})"
+                with cursor.copy(f"COPY ({wanted}) TO STDOUT (FORMAT binary)") as copy:
+                    chunks.append((f"bench_{table}", b"".join(bytes(each) for each in copy)))
+        return chunks
+
+    def __call__(self, chunks: list[tuple[str, bytes]]) -> int:
+        with connection.cursor() as cursor:
+            for table, rows in chunks:
+                with cursor.copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
+                    copy.write(rows)
+            cursor.execute("SELECT count(*) FROM bench_billing_invoice")
+            [(invoices,)] = cursor.fetchall()
+        return int(invoices)
+
+
+def peak_memory() -> Decimal:
+    """Return the most memory this process has had so far, in MB."""
+    return Decimal(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024
