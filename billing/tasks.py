@@ -3,7 +3,8 @@
 from django.utils import timezone
 
 from billing.gateways.stripe import gateway_from_settings
-from billing.models import Invoice, StripeEvent, StripeOperation
+from billing.models import BillingRun, Invoice, StripeEvent, StripeOperation
+from billing.services import nightly as nightly_runs
 from billing.services import stripe_events, stripe_operations, stripe_push
 from billing.services.nightly import run_nightly
 from billing.services.stripe_reconcile import reconcile_stripe as compare_with_stripe
@@ -11,6 +12,15 @@ from billing.services.stripe_reconcile import reconcile_stripe as compare_with_s
 
 def nightly() -> None:
     run_nightly(at=timezone.now())
+
+
+def nightly_again(run_id: int) -> None:
+    """Repeat a run as of the instant it worked as of."""
+    run_nightly(at=BillingRun.objects.get(pk=run_id).at)
+
+
+def bill_thresholds() -> None:
+    nightly_runs.bill_thresholds(at=timezone.now())
 
 
 def push_invoice(invoice_id: int) -> str:

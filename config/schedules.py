@@ -42,6 +42,11 @@ RECURRING = (
     ),
     Recurring(name="Forget answers to repeated requests", task="customers.tasks.forget_answers"),
     Recurring(name="Forget old refused events", task="metering.tasks.forget_refused"),
+    Recurring(
+        name="Bill open usage that has reached a threshold",
+        task="billing.tasks.bill_thresholds",
+        frequency={"schedule_type": Schedule.MINUTES, "minutes": 15},
+    ),
     Recurring(name="Nightly billing run", task="billing.tasks.nightly", first_at=time(2)),
 )
 

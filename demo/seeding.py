@@ -17,12 +17,14 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django_q.models import OrmQ
 from msgspec import convert
 from rich.progress import Progress
 
 from billing.gateways.stripe import StripeGateway, gateway_from_settings
 from billing.models import Invoice, Plan, StripePush
+from billing.models.freezing import EMPTYING
 from billing.sandbox.account import API_VERSION
 from billing.sandbox.server import StripeSandbox
 from billing.services.catalog import create_plan
@@ -76,6 +78,9 @@ def clear() -> None:
             "TALLYPORT_DATA_DIR to an empty folder, or DATABASE_URL to an empty database."
         )
     if Customer.objects.exists():
+        with connection.cursor() as cursor:
+            # Documents refuse it otherwise.
+            cursor.execute(f"SET {EMPTYING} = 'on'")
         call_command("flush", interactive=False, verbosity=0)
 
 

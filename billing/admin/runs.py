@@ -12,6 +12,7 @@ from config.admin import (
     ChoicesDropdownFilter,
     DayRangeFilter,
     ReadOnlyAdmin,
+    detail_action,
     display,
     grouped,
     list_action,
@@ -36,7 +37,21 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
     list_filter = (("status", ChoicesDropdownFilter), ("started_at", DayRangeFilter))
     date_hierarchy = "started_at"
     fieldsets = (
-        (None, {"fields": ("at", "status_badge", "started_at", "finished_at", "took")}),
+        (
+            None,
+            {
+                "fields": (
+                    "at",
+                    "status_badge",
+                    "step",
+                    "progress",
+                    "started_at",
+                    "finished_at",
+                    "took",
+                    "seconds",
+                )
+            },
+        ),
         (
             "What it did",
             {
@@ -44,6 +59,8 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
                     "events_folded",
                     "invoices_drafted",
                     "invoices_finalized",
+                    "invoices_skipped",
+                    "credit_notes",
                     "invoices_pushed",
                     "pushes_halted",
                 )
@@ -51,9 +68,10 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
         ),
         ("Failures", {"fields": ("failure_lines",)}),
     )
-    readonly_fields = ("status_badge", "took", "failure_lines")
+    readonly_fields = ("status_badge", "progress", "seconds", "took", "failure_lines")
     folded = grouped("events_folded", "Events folded")
     actions_list = ("run_now",)
+    actions_detail = ("run_again",)
 
     @list_action(
         "Run now",
@@ -65,6 +83,25 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
     def run_now(self, request: HttpRequest, values: dict[str, Any]) -> str:
         enqueue_on_commit("billing.tasks.nightly")
         return "A run is queued. It appears in this list when it starts."
+
+    @detail_action(
+        "Run again",
+        "Everything that was due as of this run's instant and is not done is done as soon as a "
+        "worker is free. What is done stays as it is.",
+        icon="replay",
+        offered=lambda run: run.status in {BillingRun.Status.INCOMPLETE, BillingRun.Status.FAILED},
+    )
+    def run_again(self, request: HttpRequest, run: BillingRun, values: dict[str, Any]) -> str:
+        enqueue_on_commit("billing.tasks.nightly_again", run.pk)
+        return "A run is queued. It appears in the list when it starts."
+
+    @display(description="Progress")
+    def progress(self, run: BillingRun) -> str:
+        return f"{run.customers:,} of {run.customers_total:,} customers"
+
+    @display(description="Seconds by step")
+    def seconds(self, run: BillingRun) -> str:
+        return words.lines_of(f"{step}: {taken}" for step, taken in run.durations.items()) or "-"
 
     @display(description="Status", ordering="status")
     def status_badge(self, run: BillingRun) -> str:

@@ -130,6 +130,18 @@ def customers_to_bill(at: datetime) -> Iterator[int]:
     yield from ids.iterator(chunk_size=2000)
 
 
+def customers_with_thresholds(at: datetime) -> Iterator[int]:
+    """Yield the ids of the customers on a plan whose open usage is billed at a limit."""
+    phases = SubscriptionPhase.objects.filter(
+        Q(end_at=None) | Q(end_at__gt=at),
+        plan_version__invoice_threshold__isnull=False,
+        start_at__lte=at,
+    )
+    running = SubscriptionQuerySet(Subscription).active(at).filter(phases__in=phases)
+    ids = running.order_by("customer").values_list("customer", flat=True).distinct()
+    yield from ids.iterator(chunk_size=2000)
+
+
 def count_to_bill(at: datetime) -> int:
     return concerned(at).count()
 

@@ -19,7 +19,11 @@ from django.utils import timezone
 from billing.gateways.stripe import gateway_from_settings
 from billing.models import BillingRun
 from billing.selectors.locks import only_one
-from billing.selectors.subscriptions import count_to_bill, customers_to_bill
+from billing.selectors.subscriptions import (
+    count_to_bill,
+    customers_to_bill,
+    customers_with_thresholds,
+)
 from billing.services import invoicing
 from billing.services.invoicing import Bill
 from billing.services.late_usage import mark_late_usage
@@ -88,6 +92,25 @@ def bill_all(run: BillingRun) -> None:
             run.credit_notes += bill.credit_notes
         run.customers += len(ids)
         run.save()
+
+
+def bill_thresholds(*, at: datetime) -> int:
+    """Bill the customers whose open usage has reached the limit of their plan; return how many.
+
+    One customer's failure stops nobody else; all are told at the end by a DomainError.
+    """
+    invoices, failed = 0, []
+    for customer_id in customers_with_thresholds(at):
+        try:
+            bill = invoicing.bill_customers(customer_ids=[customer_id], at=at)
+        except Exception:
+            logger.exception("The open usage of customer %s was not billed.", customer_id)
+            failed.append(str(customer_id))
+        else:
+            invoices += bill.finalized
+    if failed:
+        raise DomainError(f"These customers were not billed: {', '.join(failed)}.")
+    return invoices
 
 
 def billed(run: BillingRun, ids: Sequence[int]) -> list[Bill]:

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pytest_django import Settings
 
-from billing.models import BillingRun, Invoice, InvoiceLine
+from billing import tasks
+from billing.models import BillingRun, Invoice, InvoiceLine, PlanVersion
 from billing.services import invoicing, nightly
 from billing.services.invoicing import Bill, bill_customers
 from billing.services.nightly import run_nightly
@@ -18,7 +22,7 @@ from billing.tasks import nightly as nightly_task
 from customers.models import Customer
 from metering.models import PendingBatch
 from tests import factories
-from tests.billing.plans import FEE, publish_plan, subscribe
+from tests.billing.plans import CALLS, FEE, publish_plan, subscribe
 from tests.billing.usage import instant, report_calls
 
 pytestmark = pytest.mark.django_db
@@ -213,6 +217,41 @@ def test_the_command_fails_when_the_run_is_incomplete(
     with pytest.raises(CommandError, match="1 failures"):
         call_command("nightly", "--at", "2026-02-02T00:00:00Z", stdout=StringIO(), stderr=err)
     assert "customer: acme, message: ZeroDivisionError" in err.getvalue()
+
+
+def test_a_run_is_repeated_as_of_its_own_instant(acme: Customer) -> None:
+    subscribe(acme, "2026-01-01")
+    failed = BillingRun.objects.create(at=instant("2026-02-02"), status="failed")
+    tasks.nightly_again(failed.pk)
+    assert totals() == [("INV-000001", "open", "31.00")]
+
+
+def test_open_usage_is_billed_at_its_threshold_between_nights(acme: Customer) -> None:
+    month = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    subscribe(acme, month, publish_plan(FEE, CALLS, invoice_threshold="4"))
+    report_calls(acme, month.isoformat(), 2)
+    tasks.bill_thresholds()
+    tasks.bill_thresholds()
+    assert totals() == [("INV-000001", "open", "4.00")]
+
+
+def test_customers_billed_together_take_no_more_queries_when_they_are_more(
+    acme: Customer,
+) -> None:
+    subscribe(acme, "2026-01-01")
+    report_calls(acme, "2026-01-10")
+    version = PlanVersion.objects.get()
+
+    def queries_of_a_night(at: str) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            run(at)
+        return len(queries)
+
+    few = queries_of_a_night("2026-03-02")
+    for _ in range(8):
+        customer = factories.make_customer()
+        subscribe(customer, "2026-03-01", version)
+    assert queries_of_a_night("2026-04-02") <= few + 2
 
 
 def test_the_task_runs_as_of_now(acme: Customer) -> None:

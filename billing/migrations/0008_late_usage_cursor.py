@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0006_trials'),
+        ('billing', '0007_stripe_operations_and_reports'),
     ]
 
     operations = [
