@@ -13,7 +13,8 @@ from billing.rating.money import round_amount
 from billing.rating.periods import Period
 from billing.rating.steps import Step
 from billing.selectors.statements import StatementLine, summed
-from billing.services.drafting import LINE_FIELDS, TOTAL_FIELDS
+from billing.selectors.sums import TOTAL_FIELDS
+from billing.services.drafting import LINE_FIELDS
 from billing.services.invoicing import finalize_invoice, lock_customers
 from config.errors import InvalidInputError
 from customers.models import Customer
