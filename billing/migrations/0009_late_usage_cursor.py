@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0007_stripe_operations_and_reports'),
+        ('billing', '0008_tax_summaries'),
     ]
 
     operations = [
