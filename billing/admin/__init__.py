@@ -2,6 +2,7 @@
 
 from billing.admin import (
     back_tests,
+    coupons,
     customers,
     invoices,
     plan_versions,
@@ -15,6 +16,7 @@ from billing.admin import (
 
 __all__ = [
     "back_tests",
+    "coupons",
     "customers",
     "invoices",
     "plan_versions",

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from billing.admin import words
-from billing.models import Plan, Subscription
+from billing.models import Coupon, Plan, Subscription
 from billing.selectors.statements import preview_invoice
 from billing.services.subscriptions import cancel_subscription, create_subscription
 from config.admin import (
@@ -32,6 +32,12 @@ class SubscriptionForm(forms.ModelForm[Subscription]):
         Plan.objects.all(), help_text="The customer gets its current version."
     )
 
+    coupons = forms.ModelMultipleChoiceField(
+        Coupon.objects.filter(is_active=True),
+        required=False,
+        help_text="They are taken off in the order of their keys.",
+    )
+
     class Meta:
         model = Subscription
         fields = ("customer", "start_at")
@@ -40,6 +46,8 @@ class SubscriptionForm(forms.ModelForm[Subscription]):
         super().__init__(*args, **kwargs)
         if "plan" in self.fields:
             style(self.fields["plan"])
+        if "coupons" in self.fields:
+            style(self.fields["coupons"])
 
 
 class CancelForm(StyledForm):
@@ -85,7 +93,7 @@ class SubscriptionAdmin(ServiceAdmin[Subscription]):
     list_select_related = ("customer", "plan_version__plan")
     search_fields = ("customer__key", "customer__name", "plan_version__plan__key")
     autocomplete_fields = ("customer",)
-    add_fieldsets = ((None, {"fields": ("customer", "plan", "start_at")}),)
+    add_fieldsets = ((None, {"fields": ("customer", "plan", "start_at", "coupons")}),)
     fields = (
         "customer_link",
         "version_link",
@@ -93,10 +101,11 @@ class SubscriptionAdmin(ServiceAdmin[Subscription]):
         "start_at",
         "end_at",
         "canceled_at",
+        "coupon_list",
         "prices",
         "so_far",
     )
-    readonly_fields = ("customer_link", "version_link", "state", "prices", "so_far")
+    readonly_fields = ("customer_link", "version_link", "state", "coupon_list", "prices", "so_far")
     actions_detail = ("cancel",)
 
     @override
@@ -133,6 +142,10 @@ class SubscriptionAdmin(ServiceAdmin[Subscription]):
     @display(description="Plan")
     def version_link(self, row: Subscription) -> str:
         return link_to(row.plan_version)
+
+    @display(description="Coupons")
+    def coupon_list(self, row: Subscription) -> str:
+        return ", ".join(coupon.key for coupon in row.coupons) or "-"
 
     @display(description="Prices")
     def prices(self, row: Subscription) -> str:

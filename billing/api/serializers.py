@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from billing.models import (
+    Coupon,
     Invoice,
     InvoiceLine,
     Plan,
@@ -89,7 +90,13 @@ class SubscriptionSerializer(StrictSerializer, serializers.ModelSerializer[Subsc
     )
     phases = PhaseSerializer(many=True, read_only=True)
     changes = ChangeSerializer(many=True, read_only=True)
-    coupons = serializers.ListField(required=False, write_only=True)
+    coupons = serializers.SlugRelatedField(
+        slug_field="key",
+        queryset=Coupon.objects.all(),
+        many=True,
+        required=False,
+        help_text="Keys of coupons to redeem; they are taken off in this order.",
+    )
 
     class Meta:
         model = Subscription
@@ -158,6 +165,7 @@ class LineSerializer(serializers.Serializer[InvoiceLine]):
         allow_null=True, help_text="The total that documents before had billed, if any had."
     )
     amount = ExactField()
+    discount = ExactField(help_text="What coupons take off the amount.")
     period_start = serializers.DateTimeField()
     period_end = serializers.DateTimeField()
     subscription = serializers.IntegerField(source="subscription.pk", default=None, allow_null=True)
@@ -180,6 +188,14 @@ class TaxSerializer(serializers.Serializer[Any]):
     amount = serializers.CharField()
 
 
+class DiscountSerializer(serializers.Serializer[Any]):
+    """What a coupon took off a document."""
+
+    coupon = serializers.CharField()
+    name = serializers.CharField()
+    amount = serializers.CharField()
+
+
 class StatementSerializer(serializers.Serializer[Any]):
     """What invoices and previews have in common."""
 
@@ -192,6 +208,7 @@ class StatementSerializer(serializers.Serializer[Any]):
     tax = ExactField()
     credits = ExactField()
     total = ExactField()
+    discounts = DiscountSerializer(many=True)
     taxes = TaxSerializer(many=True)
     tax_note = serializers.CharField(help_text="Why no tax is charged, if it is not.")
     lines = LineSerializer(many=True)

@@ -3,6 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from billing.api.coupons import CouponViewSet
 from billing.api.invoices import InvoiceViewSet
 from billing.api.plans import PlanVersionViewSet, PlanViewSet
 from billing.api.quotes import QuoteView
@@ -11,6 +12,7 @@ from billing.api.subscriptions import SubscriptionViewSet
 router = SimpleRouter(trailing_slash=False)
 router.register("plans", PlanViewSet, basename="plan")
 router.register(r"plans/(?P<key>[^/\0]+)/versions", PlanVersionViewSet, basename="planversion")
+router.register("coupons", CouponViewSet)
 router.register("subscriptions", SubscriptionViewSet)
 router.register("invoices", InvoiceViewSet, basename="invoice")
 

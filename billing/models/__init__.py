@@ -1,4 +1,5 @@
 from billing.models.catalog import Plan, PlanVersion, Price
+from billing.models.coupons import Coupon, CouponRedemption
 from billing.models.credit_notes import CreditNote, CreditNoteLine
 from billing.models.invoices import Invoice, InvoiceLine, NumberSeries, Payment
 from billing.models.runs import BillingRun
@@ -25,6 +26,8 @@ from billing.models.subscriptions import (
 __all__ = [
     "BillingRun",
     "Collection",
+    "Coupon",
+    "CouponRedemption",
     "CreditNote",
     "CreditNoteLine",
     "Invoice",

@@ -25,6 +25,7 @@ FROZEN_COLUMNS = (
     "currency",
     "issued_at",
     "subtotal",
+    "discount",
     "tax",
     "total",
     "taxes",
@@ -65,6 +66,7 @@ class CreditNote(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     issued_at = models.DateTimeField(null=True, blank=True)
     subtotal = ExactDecimalField(default=Decimal(0))
+    discount = ExactDecimalField(default=Decimal(0))
     tax = ExactDecimalField(default=Decimal(0))
     total = ExactDecimalField(default=Decimal(0))
     taxes = models.JSONField(

@@ -35,6 +35,7 @@ FROZEN_COLUMNS = (
     "tax",
     "credits",
     "total",
+    "discounts",
     "taxes",
     "tax_note",
     "seller",
@@ -121,6 +122,9 @@ class Invoice(models.Model):
     credits = ExactDecimalField(default=Decimal(0))
     total = ExactDecimalField(default=Decimal(0))
     amount_paid = ExactDecimalField(default=Decimal(0))
+    discounts = models.JSONField(
+        default=list, blank=True, help_text="For each coupon: key, name and amount."
+    )
     taxes = models.JSONField(
         default=list, blank=True, help_text="For each tax rate: key, percent, base and amount."
     )

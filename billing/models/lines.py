@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import override
 
 from django.db import models
@@ -39,6 +40,10 @@ class DocumentLine(models.Model):
         null=True, blank=True, help_text="The total that documents before had billed, if any had."
     )
     amount = ExactDecimalField()
+    discount = ExactDecimalField(
+        default=Decimal(0),
+        help_text="What coupons take off the amount; of what is given back, what they had taken.",
+    )
     period_start = models.DateTimeField()
     period_end = models.DateTimeField()
     document = models.JSONField(help_text="The price document as it was.")

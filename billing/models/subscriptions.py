@@ -8,7 +8,7 @@ documents bill.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import override
+from typing import TYPE_CHECKING, override
 from zoneinfo import ZoneInfo
 
 import pgtrigger
@@ -21,6 +21,9 @@ from django.utils import timezone
 from billing.models.catalog import PlanVersion
 from customers.models import Customer
 from customers.tenancy import CustomerOwnedQuerySet
+
+if TYPE_CHECKING:
+    from billing.models.coupons import Coupon
 
 
 class TimeRange(Func):
@@ -104,6 +107,11 @@ class Subscription(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.customer}: {self.plan_version}"
+
+    @property
+    def coupons(self) -> list[Coupon]:
+        """Return the coupons redeemed on it, in the order they are taken off."""
+        return [redemption.coupon for redemption in self.redemptions.all()]
 
     def is_active(self, at: datetime) -> bool:
         return self.start_at <= at and (self.end_at is None or at < self.end_at)

@@ -104,6 +104,14 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
 
 
+def months_later(instant: datetime, months: int, zone: ZoneInfo) -> datetime:
+    """Return the same time of day in `zone` so many months later, or on the month's last day."""
+    local = instant.astimezone(zone)
+    year, month0 = divmod(local.year * 12 + local.month - 1 + months, 12)
+    day = min(local.day, monthrange(year, month0 + 1)[1])
+    return local.replace(year=year, month=month0 + 1, day=day).astimezone(UTC)
+
+
 def nearest_midnight(instant: datetime, zone: ZoneInfo) -> datetime:
     """Return the first instant of the local day that begins nearest to an instant, in UTC.
 

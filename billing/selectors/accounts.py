@@ -12,6 +12,7 @@ from decimal import Decimal
 from django.db.models import Exists, OuterRef, Q, prefetch_related_objects
 
 from billing.models import (
+    CouponRedemption,
     CreditNoteLine,
     Invoice,
     InvoiceLine,
@@ -29,7 +30,7 @@ from customers.models import Customer
 RECOMPUTED = (Invoice.Reason.CYCLE, Invoice.Reason.CHANGE)
 LINE_COLUMNS = (
     "billing_period_id", "billed_price_id", "period_start",
-    "pk", "amount", "quantity", "part",
+    "pk", "amount", "discount", "quantity", "part",
 )  # fmt: skip
 
 
@@ -100,12 +101,17 @@ class Contract:
 
 @dataclass(slots=True)
 class Account:
-    """A customer with its contracts, its drafts and what was billed."""
+    """A customer with its contracts, its drafts, what was billed, and the coupons it redeemed.
+
+    `spent` are the ids of the redemptions that nothing comes off for any more.
+    """
 
     customer: Customer
     contracts: list[Contract]
     drafts: list[Invoice]
     ledger: Ledger
+    redemptions: list[CouponRedemption] = field(default_factory=list)
+    spent: set[int] = field(default_factory=set)
 
     def contract(self, subscription_id: int) -> Contract:
         return next(each for each in self.contracts if each.subscription.pk == subscription_id)
@@ -141,7 +147,25 @@ def read_accounts(customers: Sequence[Customer], *, drafts_count: bool = False) 
         for contract in by_customer[customer.pk]:
             contract.subscription.customer = customer
         accounts.append(Account(customer, by_customer[customer.pk], drafts_of[customer.pk], ledger))
+    read_coupons(accounts, drafts_count)
     return accounts
+
+
+def read_coupons(accounts: Sequence[Account], drafts_count: bool) -> None:
+    """Give accounts the coupons of their subscriptions; what drafts use is spent if they count."""
+    by_subscription = {
+        contract.subscription.pk: account for account in accounts for contract in account.contracts
+    }
+    redemptions = CouponRedemption.objects.filter(subscription__in=by_subscription)
+    for redemption in redemptions.select_related("coupon", "used_on") if by_subscription else ():
+        account = by_subscription[redemption.subscription_id]
+        account.redemptions.append(redemption)
+        if redemption.is_spent:
+            account.spent.add(redemption.pk)
+    for account in accounts if drafts_count else ():
+        once = {each.pk for each in account.redemptions if each.coupon.duration == "once"}
+        used = {each["redemption"] for draft in account.drafts for each in draft.discounts}
+        account.spent |= once & used
 
 
 def read_contracts(subscriptions: Sequence[Subscription]) -> dict[int, Contract]:

@@ -19,6 +19,7 @@ from billing.rating.money import round_amount
 from billing.rating.periods import Period
 from billing.selectors.accounts import Account, ChargeKey, Contract, Ledger, read_accounts
 from billing.selectors.charges import Charge, Question, charges_of
+from billing.selectors.discounts import discounts_of
 from billing.selectors.subscriptions import current_period, running_period
 from billing.selectors.sums import TOTAL_FIELDS, sums_of
 from billing.selectors.usage import UsageReader
@@ -49,6 +50,7 @@ class StatementLine:
     billed_price: Price | None = None
     part: int = 0
     original: InvoiceLine | None = None
+    discount: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Statement:
     tax: Decimal
     credits: Decimal
     total: Decimal
+    discounts: list[dict[str, Any]]
     taxes: list[dict[str, Any]]
     tax_note: str
 
@@ -199,11 +202,15 @@ def gone(
 
 
 def summed(
-    customer: Customer, currency: str, period: Period, lines: Iterable[StatementLine]
+    customer: Customer,
+    currency: str,
+    period: Period,
+    lines: Iterable[StatementLine],
+    discounts: Sequence[dict[str, Any]] = (),
 ) -> Statement:
-    """Return the lines with their totals."""
+    """Return the lines, whose discounts are worked out, with their totals."""
     lines = tuple(lines)
-    sums = sums_of(customer, currency, lines)
+    sums = sums_of(customer, currency, lines, discounts)
     return Statement(
         customer=customer,
         currency=currency,
@@ -211,6 +218,23 @@ def summed(
         period_end=period.end,
         lines=lines,
         **{name: getattr(sums, name) for name in TOTAL_FIELDS},
+    )
+
+
+def discounted(
+    account: Account, currency: str, period: Period, lines: Sequence[StatementLine]
+) -> Statement:
+    """Return the lines with what coupons take off them, and their totals."""
+    found = discounts_of(account, currency, lines)
+    return summed(
+        account.customer,
+        currency,
+        period,
+        [
+            replace(line, discount=discount)
+            for line, discount in zip(lines, found.amounts, strict=True)
+        ],
+        found.coupons,
     )
 
 
@@ -237,8 +261,8 @@ def previews(account: Account, at: datetime, *, only: int | None = None) -> list
     charges = [list(charges_of(contract, question, reader)) for contract in running]
     reader.read()
     return [
-        summed(
-            account.customer,
+        discounted(
+            account,
             contract.subscription.plan_version.currency,
             current_period(contract, at),
             lines_left(contract, found, account.ledger, at, reader),
@@ -268,7 +292,8 @@ def combined(statements: list[Statement]) -> Statement:
         min(each.period_start for each in statements), max(each.period_end for each in statements)
     )
     lines = [line for each in statements for line in each.lines]
-    return summed(statements[0].customer, statements[0].currency, period, lines)
+    discounts = [discount for each in statements for discount in each.discounts]
+    return summed(statements[0].customer, statements[0].currency, period, lines, discounts)
 
 
 def preview_for_customer(

@@ -22,7 +22,7 @@ def with_prices(subscriptions: SubscriptionQuerySet) -> SubscriptionQuerySet:
 def with_history(subscriptions: SubscriptionQuerySet) -> SubscriptionQuerySet:
     """Add the phases and the changes, in a fixed number of queries."""
     return subscriptions.select_related("customer", "plan_version__plan").prefetch_related(
-        "phases__plan_version__plan", "changes__plan_version__plan"
+        "phases__plan_version__plan", "changes__plan_version__plan", "redemptions__coupon"
     )
 
 

@@ -1,13 +1,16 @@
 """What a document's lines add up to: discounts, then taxes, then credits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any, Protocol
 
+from billing.rating.money import round_amount
 from billing.rating.totals import total_lines
 from billing.selectors.taxes import tax_summary, taxation_of
 from customers.models import Customer
+
+ZERO = Decimal(0)
 
 
 class Amount(Protocol):
@@ -19,12 +22,15 @@ class Amount(Protocol):
     @property
     def amount(self) -> Decimal: ...
 
+    @property
+    def discount(self) -> Decimal: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Sums:
     """The foot of a document, in whole minor units; the names are those of Invoice.
 
-    `taxes` has one entry for each rate: `key`, `name`, `percent`, the `base` it is on and its
+    `discounts` has one entry for each coupon: `coupon`, `name` and `amount`. `taxes` has one entry for each rate: `key`, `name`, `percent`, the `base` it is on and its
     `amount`. `tax_note` is the sentence that says why no tax is charged.
     """
 
@@ -33,6 +39,7 @@ class Sums:
     tax: Decimal
     credits: Decimal
     total: Decimal
+    discounts: list[dict[str, Any]]
     taxes: list[dict[str, Any]]
     tax_note: str
 
@@ -40,17 +47,24 @@ class Sums:
 TOTAL_FIELDS = tuple(each.name for each in fields(Sums))
 
 
-def sums_of(customer: Customer, currency: str, lines: Iterable[Amount]) -> Sums:
-    """Add lines up as the customer's terms are now."""
+def sums_of(
+    customer: Customer,
+    currency: str,
+    lines: Sequence[Amount],
+    discounts: Sequence[dict[str, Any]] = (),
+) -> Sums:
+    """Add lines, whose discounts are worked out, up as the customer's taxes are now."""
     taxation = taxation_of(customer)
-    amounts: Sequence[tuple[str, Decimal]] = [(line.price, line.amount) for line in lines]
-    totals = total_lines(amounts, currency, tax_rates=taxation.percents)
+    discount = sum((line.discount for line in lines), round_amount(ZERO, currency))
+    left = [(line.price, line.amount - line.discount) for line in lines]
+    totals = total_lines(left, currency, tax_rates=taxation.percents)
     return Sums(
-        subtotal=totals.subtotal,
-        discount=totals.discount,
+        subtotal=totals.subtotal + discount,
+        discount=discount,
+        discounts=list(discounts),
         tax=totals.tax,
         credits=totals.credits,
         total=totals.total,
-        taxes=tax_summary(taxation, totals.subtotal - totals.discount, totals.taxes),
+        taxes=tax_summary(taxation, totals.subtotal, totals.taxes),
         tax_note=taxation.note,
     )

@@ -15,7 +15,7 @@ from billing.models import Invoice, InvoiceLine, Subscription, SubscriptionPerio
 from billing.rating.periods import Period
 from billing.selectors.accounts import RECOMPUTED, Account, Contract, key_of, read_accounts
 from billing.selectors.charges import Charge, Question, charges_of
-from billing.selectors.statements import Statement, StatementLine, line_of, lines_left, summed
+from billing.selectors.statements import Statement, StatementLine, discounted, line_of, lines_left
 from billing.selectors.subscriptions import upcoming_periods
 from billing.selectors.sums import TOTAL_FIELDS
 from billing.selectors.usage import UsageReader
@@ -251,13 +251,13 @@ def work_out_late(document: Document, reader: UsageReader) -> bool:
 
 def settle(document: Document, lines: Sequence[StatementLine]) -> None:
     """Give a document its lines; what they bill counts for the documents after it."""
-    customer, ledger = document.account.customer, document.account.ledger
+    ledger = document.account.ledger
     period = period_of(document, lines)
-    document.statement = summed(customer, document.currency, period, lines)
+    document.statement = discounted(document.account, document.currency, period, lines)
     document.finalize_at = end_of_grace(document)
     document.lines = [
         InvoiceLine(position=position, **{name: getattr(line, name) for name in LINE_FIELDS})
-        for position, line in enumerate(lines)
+        for position, line in enumerate(document.statement.lines)
     ]
     for line in document.lines:
         key = key_of(line)

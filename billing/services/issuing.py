@@ -11,7 +11,15 @@ from typing import Any
 
 from django.conf import settings
 
-from billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine, SubscriptionPeriod
+from billing.models import (
+    Coupon,
+    CouponRedemption,
+    CreditNote,
+    CreditNoteLine,
+    Invoice,
+    InvoiceLine,
+    SubscriptionPeriod,
+)
 from billing.models.invoices import FROZEN_COLUMNS
 from billing.models.lines import DocumentLine
 from billing.selectors.sums import TOTAL_FIELDS, sums_of
@@ -32,7 +40,7 @@ BUYER_FIELDS = (
 )  # fmt: skip
 LINE_CONTENT = (
     "position", "kind", "price", "meter", "description", "quantity", "amount", "period_start",
-    "period_end", "document", "steps",
+    "period_end", "document", "steps", "discount",
 )  # fmt: skip
 # What a credit note's line takes over from the line of the invoice that would have been negative.
 MOVED = (
@@ -85,6 +93,7 @@ def issue_drafts(drafts: Sequence[Issue], *, at: datetime, keeps_zero: bool = Fa
         finish(draft, number, at)
         issued.invoices.append(draft.invoice)
     update_rows(issued.invoices, ISSUE_FIELDS)
+    use_up_coupons(issued.invoices)
     mark_settled(drafts)
     return issued
 
@@ -141,9 +150,10 @@ def credit_what_is_negative(draft: Issue, at: datetime) -> list[CreditNote]:
 
 def add_up(draft: Issue) -> None:
     """Sum a draft's lines up once more."""
-    sums = sums_of(draft.invoice.customer, draft.invoice.currency, draft.lines)
+    invoice = draft.invoice
+    sums = sums_of(invoice.customer, invoice.currency, draft.lines, invoice.discounts)
     for name in TOTAL_FIELDS:
-        setattr(draft.invoice, name, getattr(sums, name))
+        setattr(invoice, name, getattr(sums, name))
 
 
 def write_credit_note(
@@ -159,6 +169,7 @@ def write_credit_note(
             credit_note=note,
             position=position,
             amount=-line.amount,
+            discount=-line.discount,
             steps=[negated(step) for step in line.steps],
             invoice_line=line.original,
             **{name: getattr(line, name) for name in MOVED},
@@ -167,9 +178,11 @@ def write_credit_note(
     ]
     CreditNoteLine.objects.bulk_create(note_lines)
     note.subtotal = sum((line.amount for line in note_lines), Decimal(0))
-    note.taxes = taxes_of_part(invoice.taxes, note.subtotal, note.currency)
+    note.discount = sum((line.discount for line in note_lines), Decimal(0))
+    left = note.subtotal - note.discount
+    note.taxes = taxes_of_part(invoice.taxes, left, note.currency)
     note.tax = sum((Decimal(tax["amount"]) for tax in note.taxes), Decimal(0))
-    note.total = note.subtotal + note.tax
+    note.total = left + note.tax
     note.tax_note = invoice.tax_note
     [note.number] = next_numbers(prefix=settings.CREDIT_NOTE_PREFIX, count=1)
     note.status, note.issued_at = CreditNote.Status.ISSUED, at
@@ -184,6 +197,18 @@ def negated(step: dict[str, Any]) -> dict[str, Any]:
     """Return a step from the side of whoever gets the money back."""
     amount = -Decimal(step["amount"])
     return {**step, "amount": format(amount or abs(amount), "f")}
+
+
+def use_up_coupons(invoices: Iterable[Invoice]) -> None:
+    """Note which invoice used up the coupons that are for once."""
+    users = {each["redemption"]: invoice for invoice in invoices for each in invoice.discounts}
+    if not users:
+        return
+    once = CouponRedemption.objects.filter(pk__in=users, coupon__duration=Coupon.Duration.ONCE)
+    used = list(once)
+    for redemption in used:
+        redemption.used_on = users[redemption.pk]
+    CouponRedemption.objects.bulk_update(used, ["used_on"])
 
 
 def mark_settled(drafts: Iterable[Issue]) -> None:

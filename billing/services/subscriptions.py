@@ -1,6 +1,6 @@
 """Verbs on subscriptions: start, change, pause, resume, cancel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from billing.models import (
+    Coupon,
     Plan,
     PlanVersion,
     Subscription,
@@ -19,17 +20,15 @@ from billing.rating.documents import parse_unsigned
 from billing.selectors.catalog import sold_version
 from billing.selectors.price_lists import price_lists
 from billing.selectors.subscriptions import contract_of, current_period, end_of_rhythm
+from billing.services.coupons import redeem_coupons
 from billing.services.invoicing import lock_customers, lock_subscription, recompute_drafts
 from billing.services.phases import end_of_trial, write_phases
 from billing.services.quotes import invalid_input_for_price_errors
-from billing.services.terms import check_neutral
 from config.errors import DomainError, InvalidInputError, NotFoundError
 from customers.models import Customer
 
 # A mistyped year must not make thousands of invoices.
 EARLIEST_START = datetime(2000, 1, 1, tzinfo=UTC)
-# Terms that a subscription may name as long as they ask for nothing.
-NEUTRAL_TERMS: dict[str, object] = {"coupons": []}
 Kind = SubscriptionChange.Kind
 type When = datetime | Literal["period_end"] | None
 
@@ -44,17 +43,16 @@ def create_subscription(
     anchor: str = Subscription.Anchor.CALENDAR,
     quantities: Mapping[str, object] | None = None,
     trial_days: int | None = None,
-    **terms: object,
+    coupons: Sequence[Coupon] = (),
 ) -> Subscription:
     """Subscribe a customer from `start_at` on to the version of a plan that is sold to it.
 
     `quantities` are units by the key of their price, `trial_days` those of the plan unless given;
-    `terms` are those of NEUTRAL_TERMS at their neutral values. `at` is when it was asked for. Raises
+    `coupons` are taken off in their order. `at` is when it was asked for. Raises
     DomainError for a plan without a published version for this customer, for a plan it already has
     at that time and for an add-on without a base plan, and InvalidInputError for a plan in another
     currency, for quantities that the plan does not take, and for a start before EARLIEST_START.
     """
-    check_neutral(terms, NEUTRAL_TERMS)
     if start_at < EARLIEST_START:
         raise InvalidInputError(
             f"A subscription starts in {EARLIEST_START.year} at the earliest.", field="start_at"
@@ -81,6 +79,7 @@ def create_subscription(
         quantities=units,
     )
     write_phases(subscription, start_at)
+    redeem_coupons(subscription=subscription, coupons=coupons, at=at or start_at)
     return subscription
 
 

@@ -20,6 +20,7 @@ from billing.models import (
     StripeQueue,
     StripeReconciliation,
 )
+from billing.services.coupons import create_coupon, redeem_coupons
 from billing.services.nightly import run_nightly
 from billing.services.payments import record_payment
 from config.schedules import setup_schedules
@@ -64,6 +65,7 @@ def build(key: str, *, name: str = "") -> Customer:
         amount=Decimal(1),
         paid_at=MARCH.replace(day=9),
     )
+    add_coupon(customer)
     add_stripe(issued)
     add_backfill(key)
     add_import(key)
@@ -109,6 +111,12 @@ def use(customer: Customer, meter: Meter) -> None:
         principal=Principal(customer_ids=None, user_id=customer.memberships.get().user_id),
         at=MARCH.replace(day=21),
     )
+
+
+def add_coupon(customer: Customer) -> None:
+    coupon = create_coupon(key=f"coupon-{customer.key}", name="Welcome", percent_off=Decimal(10))
+    subscription = customer.subscriptions.get()
+    redeem_coupons(subscription=subscription, coupons=[coupon], at=APRIL)
 
 
 def add_stripe(invoice: Invoice) -> None:

@@ -82,6 +82,9 @@ def test_a_document_is_as_the_contract_says(operator: APIClient, acme: Customer)
         "voided_at": None,
         **dict.fromkeys(("discount", "tax", "credits"), "0.00"),
         **dict.fromkeys(("subtotal", "total", "amount_due"), "66.00"),
+        "discounts": [],
+        "taxes": [],
+        "tax_note": "",
         "stripe_invoice_id": None,
     }
     assert [line["price"] for line in lines] == ["base", "calls"]

@@ -9,6 +9,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from billing.models import Invoice
+from billing.services.coupons import create_coupon
 from billing.services.nightly import run_nightly
 from customers.models import Customer
 from tests import factories
@@ -81,6 +82,10 @@ TABLE = [
     Row("subscription-withdraw", "post", "subscriptions/{subscription}/changes/1/withdraw", SCOPE),
     Row("subscription-cancel", "post", "subscriptions/{subscription}/cancel", SCOPE, {}),
     Row("invoice-list", "post", "invoices", SCOPE, {"customer": "acme", "lines": []}),
+    Row("coupon-list", "get", "coupons", 200),
+    Row("coupon-list", "post", "coupons", SCOPE, {"key": "x", "name": "X", "percent_off": "1"}),
+    Row("coupon-detail", "get", "coupons/acme-only", UNKNOWN),
+    Row("coupon-detail", "patch", "coupons/acme-only", SCOPE, {"name": "X"}),
     Row("invoice-list", "get", "invoices?customer=acme", 200),
     Row("invoice-preview", "get", "invoices/preview?customer=acme", UNKNOWN),
     Row("invoice-detail", "get", "invoices/{number}", UNKNOWN),
@@ -97,6 +102,7 @@ TABLE = [
 def places(acme: Customer) -> dict[str, Any]:
     """Give Acme one of everything; return the parts of their addresses."""
     subscription = subscribe(acme, "2026-01-01", publish_plan())
+    create_coupon(key="acme-only", name="Acme only", percent_off=10)
     acme.tax_rates.add(factories.make_tax_rate("acme-tax"))
     report_calls(acme, "2026-01-10", 3)
     run_nightly(at=instant("2026-03-01"))

@@ -45,6 +45,7 @@ def test_a_customer_is_subscribed(operator: APIClient, acme: Customer) -> None:
         "canceled_at": None,
         "anchor": "calendar",
         "trial_end_at": None,
+        "coupons": [],
         "phases": [
             {
                 "plan": "pro",

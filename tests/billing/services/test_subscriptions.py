@@ -48,7 +48,6 @@ def test_a_plan_without_a_published_version_is_refused(acme: Customer) -> None:
     [
         ({"anchor": "birthday"}, "anchor"),
         ({"quantities": {"seats": "5"}}, "quantities.seats"),
-        ({"coupons": ["welcome"]}, "coupons"),
     ],
 )
 def test_terms_that_cannot_be_billed_are_refused(acme: Customer, terms: Any, field: str) -> None:
