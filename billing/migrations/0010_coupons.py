@@ -15,7 +15,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0008_tax_summaries'),
+        ('billing', '0009_late_usage_cursor'),
     ]
 
     operations = [
