@@ -47,6 +47,11 @@ RECURRING = (
         task="billing.tasks.bill_thresholds",
         frequency={"schedule_type": Schedule.MINUTES, "minutes": 15},
     ),
+    Recurring(
+        name="Count and check the days that changed",
+        task="metering.tasks.settle_days",
+        first_at=time(1),
+    ),
     Recurring(name="Nightly billing run", task="billing.tasks.nightly", first_at=time(2)),
 )
 

@@ -10,6 +10,7 @@ EVENT_KEY = "metering_eventkey"
 PENDING_BATCH = "metering_pendingbatch"
 PENDING_CORRECTION = "metering_pendingcorrection"
 CHANGED_DAY = "metering_changedday"
+DAILY_TOTAL = "metering_dailytotal"
 USAGE_BUCKET = "metering_usagebucket"
 USAGE_LAYOUT = "metering_usagelayout"
 USAGE_MEMBER = "metering_usagemember"
@@ -20,6 +21,7 @@ EVENT_TABLES = (
     PENDING_BATCH,
     PENDING_CORRECTION,
     CHANGED_DAY,
+    DAILY_TOTAL,
     USAGE_BUCKET,
     USAGE_LAYOUT,
     USAGE_MEMBER,

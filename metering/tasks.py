@@ -3,7 +3,7 @@
 from django.utils import timezone
 
 from metering.models import BackfillSession, Meter
-from metering.services import backfill, folding, partitions, refused
+from metering.services import backfill, folding, partitions, refused, settling
 
 
 def aggregate() -> None:
@@ -16,6 +16,10 @@ def fill_meter(meter_id: int) -> None:
 
 def make_partitions() -> None:
     partitions.make_partitions_ahead(at=timezone.now())
+
+
+def settle_days() -> None:
+    settling.settle_days(at=timezone.now())
 
 
 def forget_refused() -> None:

@@ -24,8 +24,9 @@ from billing.selectors.invoices import (
 )
 from billing.selectors.runs import last_run
 from config.admin import Bar, bars_of, change_url
+from metering.models import UsageCheck
 from metering.selectors.freshness import IngestTotals, ingest_totals
-from metering.selectors.monitoring import FoldingState, folding_state, hourly_events
+from metering.selectors.monitoring import FoldingState, folding_state, hourly_events, last_check
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -51,6 +52,7 @@ class Facts:
     hours: list[tuple[datetime, int]]
     ingest: IngestTotals
     folding: FoldingState
+    check: UsageCheck | None
     open: list[CurrencyTotal]
     overdue: list[CurrencyTotal]
     month: list[CurrencyTotal]
@@ -89,6 +91,7 @@ def read_facts(at: datetime) -> Facts:
         hours=hourly_events(start=this_hour - 23 * HOUR, end=at),
         ingest=ingest_totals(at - DAY),
         folding=folding_state(),
+        check=last_check(),
         open=open_totals(),
         overdue=overdue_totals(at),
         month=issued_totals(start=month_start, end=at),
@@ -110,6 +113,9 @@ def usage_alarms(facts: Facts) -> Iterator[Alarm]:
         yield Alarm(text, listing("metering_refusedevent"))
     if is_folding_late(facts):
         yield Alarm("Events have come in that are not folded yet.", listing("metering_ingestbatch"))
+    if facts.check is not None and facts.check.differences:
+        text = "Roll-ups were not what the events say; they were made anew."
+        yield Alarm(text, listing("metering_usagecheck"))
 
 
 def billing_alarms(facts: Facts) -> Iterator[Alarm]:

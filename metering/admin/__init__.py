@@ -5,6 +5,26 @@ cannot register, and hold more rows than a list may count. Staff read them a cus
 pages of their own: `metering.admin.events` and `metering.admin.usage`.
 """
 
-from metering.admin import backfill, corrections, events, imports, ingest, log_trial, meters, usage
+from metering.admin import (
+    backfill,
+    corrections,
+    daily,
+    events,
+    imports,
+    ingest,
+    log_trial,
+    meters,
+    usage,
+)
 
-__all__ = ["backfill", "corrections", "events", "imports", "ingest", "log_trial", "meters", "usage"]
+__all__ = [
+    "backfill",
+    "corrections",
+    "daily",
+    "events",
+    "imports",
+    "ingest",
+    "log_trial",
+    "meters",
+    "usage",
+]

@@ -1,4 +1,5 @@
 from metering.models.backfill import BackfillSession, StagedEvents
+from metering.models.days import DailyTotal, UsageCheck
 from metering.models.events import Event, EventKey, IngestBatch, PendingBatch, RefusedEvent
 from metering.models.history import ChangedDay, Correction, PendingCorrection
 from metering.models.imports import LogImport, LogImportLine, LogImportPiece
@@ -10,6 +11,7 @@ __all__ = [
     "BackfillSession",
     "ChangedDay",
     "Correction",
+    "DailyTotal",
     "Event",
     "EventKey",
     "FoldingRound",
@@ -23,6 +25,7 @@ __all__ = [
     "RefusedEvent",
     "StagedEvents",
     "UsageBucket",
+    "UsageCheck",
     "UsageLayout",
     "UsageMember",
 ]

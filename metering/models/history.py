@@ -94,6 +94,9 @@ class ChangedDay(models.Model):
     )
     day_start = models.DateTimeField()
     seen_batch_id = models.BigIntegerField()
+    is_settled = models.BooleanField(
+        default=False, help_text="Its totals are written and its roll-ups were checked since."
+    )
 
     @override
     def __str__(self) -> str:

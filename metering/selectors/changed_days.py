@@ -14,11 +14,12 @@ from metering.selectors.meter_sql import utc_day_sql
 from metering.selectors.rollups import Selection
 
 NOTE = """
-    INSERT INTO metering_changedday AS d (customer_id, day_start, seen_batch_id)
-    SELECT %(customer)s, changed.day_start, %(seen)s
+    INSERT INTO metering_changedday AS d (customer_id, day_start, seen_batch_id, is_settled)
+    SELECT %(customer)s, changed.day_start, %(seen)s, FALSE
     FROM unnest(%(days)s::timestamptz[]) AS changed (day_start)
     ON CONFLICT (customer_id, day_start)
-    DO UPDATE SET seen_batch_id = GREATEST(d.seen_batch_id, EXCLUDED.seen_batch_id)
+    DO UPDATE SET seen_batch_id = GREATEST(d.seen_batch_id, EXCLUDED.seen_batch_id),
+        is_settled = FALSE
 """
 
 

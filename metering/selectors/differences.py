@@ -11,7 +11,8 @@ from customers.models import Customer
 from metering.models import Meter
 from metering.selectors import rollups
 from metering.selectors.layouts import layouts_of
-from metering.selectors.rollups import FreshRows
+from metering.selectors.rollups import FreshRows, Selection
+from metering.windows import Range
 
 LONGEST_BUCKET = "interval '25 hours'"
 
@@ -34,33 +35,50 @@ class Difference:
         return f"{self.customer}, {self.meter}: roll-ups hold {stored}, but the events say {fresh}."
 
 
-def differences(meter: Meter, customer: Customer) -> Iterator[Difference]:
+def differences(
+    meter: Meter, customer: Customer, span: Range | None = None
+) -> Iterator[Difference]:
     """Yield where a customer's roll-ups of a filled meter differ from its folded events.
+
+    With a `span`, only buckets that begin in it are compared; it has to fit the roll-ups' days.
 
     Each statement sees one moment, so events may come in and be folded meanwhile. A customer
     without roll-ups to rely on is read from the events, so nothing can differ. Buckets around
     a correction that roll-ups do not hold yet are no difference: they are read from the events.
     """
     layout = layouts_of(meter, [customer.pk]).get(customer.pk)
-    selection = rollups.folded_events(customer.pk)
+    selection = selected(customer, span)
     if layout is None or selection is None:
         return
     buckets = rollups.fresh_buckets(meter, layout, selection)
-    rows = compare("metering_usagebucket", buckets)
+    rows = compare("metering_usagebucket", buckets, span)
     members = rollups.fresh_members(meter, layout, selection)
     if members is not None:
-        rows += compare("metering_usagemember", members)
+        rows += compare("metering_usagemember", members, span)
     for stored, fresh in rows:
         yield Difference(customer.key, meter.key, stored, fresh)
 
 
-def compare(table: str, fresh: FreshRows) -> list[tuple[str | None, str | None]]:
+def selected(customer: Customer, span: Range | None) -> Selection | None:
+    if span is None:
+        return rollups.folded_events(customer.pk)
+    return rollups.folded_events_between(customer.pk, span.start, span.end)
+
+
+def compare(
+    table: str, fresh: FreshRows, span: Range | None
+) -> list[tuple[str | None, str | None]]:
     key = ", ".join(rollups.BUCKET_KEY if table == "metering_usagebucket" else fresh.columns)
+    within = "TRUE"
+    params = fresh.params
+    if span is not None:
+        within = "bucket_start >= %(span_start)s AND bucket_start < %(span_end)s"
+        params = params | {"span_start": span.start, "span_end": span.end}
     statement = f"""
         SELECT to_jsonb(stored)::text, to_jsonb(fresh)::text
         FROM (
             SELECT {", ".join(fresh.columns)} FROM {table}
-            WHERE customer_id = %(customer)s AND meter_id = %(meter)s
+            WHERE customer_id = %(customer)s AND meter_id = %(meter)s AND {within}
         ) AS stored
         FULL JOIN ({fresh.sql}) AS fresh USING ({key})
         WHERE stored IS DISTINCT FROM fresh AND NOT EXISTS (
@@ -71,5 +89,5 @@ def compare(table: str, fresh: FreshRows) -> list[tuple[str | None, str | None]]
         ORDER BY {key}
     """
     with connection.cursor() as cursor:
-        cursor.execute(statement, fresh.params)
+        cursor.execute(statement, params)
         return list(cursor.fetchall())

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Count, Sum
 from django.db.models.functions import TruncHour
 
-from metering.models import FoldingRound, IngestBatch
+from metering.models import FoldingRound, IngestBatch, UsageCheck
 
 HOUR = timedelta(hours=1)
 
@@ -48,3 +48,8 @@ def folding_state() -> FoldingState:
     since = batches.aggregate(batches=Count("pk"), events=Sum("accepted", default=0))
     oldest = batches.order_by("received_at").values_list("received_at", flat=True).first()
     return FoldingState(folded_at, since["batches"], since["events"], oldest)
+
+
+def last_check() -> UsageCheck | None:
+    """Return the latest comparison of roll-ups with their events."""
+    return UsageCheck.objects.first()

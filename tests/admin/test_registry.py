@@ -24,6 +24,7 @@ OURS = ("customers", "metering", "billing")
 # Composite primary keys: read through the pages "Events" and "Usage".
 UNREGISTERABLE = {
     "ChangedDay",
+    "DailyTotal",
     "Event",
     "EventKey",
     "PendingBatch",

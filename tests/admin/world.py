@@ -30,6 +30,7 @@ from metering.models import LogImport, LogImportLine, Meter
 from metering.services.backfill import open_session, stage_events
 from metering.services.corrections import amend_event
 from metering.services.decoding import EventDocument
+from metering.services.settling import settle_days
 from tests.factories import (
     make_customer,
     make_key,
@@ -69,6 +70,7 @@ def build(key: str, *, name: str = "") -> Customer:
     add_stripe(issued)
     add_backfill(key)
     add_import(key)
+    settle_days(at=MARCH.replace(day=21))
     add_tasks(key)
     return customer
 
