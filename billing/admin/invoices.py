@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from billing.admin import words
+from billing.admin.explanations import explanation_address
 from billing.admin.stripe import push_queued
 from billing.models import Invoice, InvoiceLine, NumberSeries, Payment, StripeOperation, StripePush
 from billing.services.invoicing import (
@@ -89,7 +90,7 @@ def document_of(invoice: Invoice) -> dict[str, Any]:
         "period": words.period(invoice.period_start, invoice.period_end, invoice.customer),
         "badge": words.invoice_badge(invoice, timezone.now()),
         "total": words.money(invoice.total, invoice.currency),
-        "lines": [line_of(line, invoice.currency) for line in invoice.lines.all()],
+        "lines": [line_of(line, invoice) for line in invoice.lines.all()],
         "tax_note": invoice.tax_note,
         "sums": [
             (name, words.money(amount, invoice.currency))
@@ -111,13 +112,15 @@ def tax_sums(invoice: Invoice) -> list[tuple[str, Decimal]]:
     ]
 
 
-def line_of(line: InvoiceLine, currency: str) -> dict[str, str]:
+def line_of(line: InvoiceLine, invoice: Invoice) -> dict[str, str]:
+    currency = invoice.currency
     return {
         "description": line.description,
         "kind": line.get_kind_display(),
         "quantity": words.quantity(line.quantity),
         "amount": words.money(line.amount, currency),
         "steps": words.steps(line.steps, currency),
+        "explanation": "" if invoice.is_draft else explanation_address(invoice, line),
     }
 
 

@@ -10,6 +10,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from billing.api.explanations import (
+    EventsOfLineSerializer,
+    EventsQuestionSerializer,
+    ExplanationSerializer,
+    events_answer,
+    explanation_answer,
+)
 from billing.api.filters import InvoiceFilter
 from billing.api.serializers import InvoiceSerializer, NewInvoiceSerializer, PreviewSerializer
 from billing.models import Invoice
@@ -73,6 +80,27 @@ class InvoiceViewSet(mixins.ListModelMixin, GenericViewSet[Invoice]):
         currency = request.query_params.get("currency")
         statement = preview_for_customer(customer, timezone.now(), currency)
         return Response(PreviewSerializer(statement).data)
+
+    @extend_schema(responses=ExplanationSerializer)
+    @action(detail=True, filterset_class=None)
+    def explain(self, request: Request, number: str) -> Response:
+        """Return how each line of an issued invoice came about, down to usage by day.
+
+        Everything is as of the invoice's cut-off: what came in or was corrected later is not in it.
+        """
+        return Response(explanation_answer(self.get_object(), request))
+
+    @extend_schema(parameters=[EventsQuestionSerializer], responses=EventsOfLineSerializer)
+    @action(
+        detail=True,
+        url_path="explain/events",
+        url_name="explain-events",
+        pagination_class=None,
+        filterset_class=None,
+    )
+    def explain_events(self, request: Request, number: str) -> Response:
+        """Return the raw events that a line counted, newest first."""
+        return Response(events_answer(self.get_object(), request))
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])

@@ -3,7 +3,16 @@
 from django.urls import URLPattern, path, register_converter
 from django.urls.converters import StringConverter
 
-from billing.portal.views import events, home, invoices, keys, overview, payment, usage
+from billing.portal.views import (
+    events,
+    explanations,
+    home,
+    invoices,
+    keys,
+    overview,
+    payment,
+    usage,
+)
 
 
 class NameConverter(StringConverter):
@@ -31,4 +40,9 @@ urlpatterns: list[URLPattern] = [
     path(CUSTOMER + "invoices/<name:number>/", invoices.invoice_detail, name="portal-invoice"),
     path(CUSTOMER + "invoices/<name:number>/pay/", payment.invoice_pay, name="portal-invoice-pay"),
     path(CUSTOMER + "payment-method/", payment.payment_method, name="portal-payment-method"),
+    path(
+        CUSTOMER + "invoices/<name:number>/lines/<int:position>/",
+        explanations.invoice_line,
+        name="portal-invoice-line",
+    ),
 ]

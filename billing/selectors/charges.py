@@ -11,10 +11,11 @@ from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
-from billing.models import SubscriptionPeriod
+from billing.models import Subscription, SubscriptionPeriod
 from billing.rating.lines import RatedLine, price_usage
 from billing.rating.periods import Period, nearest_midnight
 from billing.rating.phases import Phase, Stretch, stretches
+from billing.rating.prices import Price
 from billing.rating.proration import proration_fraction
 from billing.selectors.accounts import ChargeKey, Contract
 from billing.selectors.price_lists import ListedPrice
@@ -170,20 +171,33 @@ def fee_fraction(
     contract: Contract, period: SubscriptionPeriod, listed: ListedPrice, stretch: Stretch
 ) -> Fraction:
     """Return how much of a full period's fee is due for a stretch."""
+    is_last = stretch.end == contract.subscription.end_at
+    subscription, part = contract.subscription, Period(stretch.start, stretch.end)
+    return fraction_of(listed.price, subscription, period, part, is_last=is_last)
+
+
+def fraction_of(
+    price: Price,
+    subscription: Subscription,
+    period: SubscriptionPeriod,
+    part: Period,
+    *,
+    is_last: bool,
+) -> Fraction:
+    """Return how much of a full period's fee a price costs for a part of it.
+
+    `is_last` says that the subscription ends with the part.
+    """
     full = Period(period.full_start, period.full_end)
-    start = stretch.start
-    if start == period.period_start != contract.subscription.start_at:
+    start = part.start
+    if start == period.period_start != subscription.start_at:
         # The customer may have moved to another time zone since the period before.
         start = nearest_midnight(start, period.zone)
-    start, end = max(start, full.start), min(stretch.end, full.end)
+    start, end = max(start, full.start), min(part.end, full.end)
     if start >= end:
         return Fraction(0)
     return proration_fraction(
-        listed.price.proration,
-        Period(start, end),
-        full,
-        period.zone,
-        is_last=stretch.end == contract.subscription.end_at,
+        price.proration, Period(start, end), full, period.zone, is_last=is_last
     )
 
 

@@ -28,6 +28,7 @@ from customers.models import Customer
 
 ZERO = Decimal(0)
 Kind = InvoiceLine.Kind
+TAKEN_BACK = "taken back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ def gone(
         kind=Kind.PRORATION if listed.row.meter is None else Kind.ADJUSTMENT,
         price=listed.row.key,
         meter="" if listed.row.meter is None else listed.row.meter.key,
-        description=f"{listed.row.name}, taken back",
+        description=f"{listed.row.name}, {TAKEN_BACK}",
         quantity=rated.quantity,
         amount=rated.amount,
         period_start=key.start,

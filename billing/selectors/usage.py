@@ -33,14 +33,15 @@ class UsageWant:
 class UsageReader:
     """Collects what is wanted and reads it, quantities of customers with like periods together.
 
-    All that one reader reads is as of one cut-off, whatever comes in meanwhile.
+    All that one reader reads is as of one cut-off, whatever comes in meanwhile: the one it is given,
+    for `read_alone`, or that of its first reading.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cutoff: Cutoff | None = None) -> None:
         self.wants: dict[UsageWant, Usage | None] = {}
         self.meters: dict[int, Meter] = {}
         self.customers: dict[int, Customer] = {}
-        self.cutoff: Cutoff | None = None
+        self.cutoff = cutoff
 
     def want(
         self,
@@ -99,6 +100,7 @@ class UsageReader:
         return days_changed_since(seen, customer_ids)
 
     def read_alone(self, want: UsageWant) -> Usage:
+        """Return one want's usage from the raw events, as of the reader's cut-off."""
         meter, customer = self.meters[want.meter_id], self.customer_of(want)
         start, end, cutoff = want.start, want.end, self.cutoff
         if want.reads.kind is UsageKind.VALUES:

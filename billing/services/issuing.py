@@ -42,6 +42,7 @@ LINE_CONTENT = (
     "position", "kind", "price", "meter", "description", "quantity", "amount", "period_start",
     "period_end", "document", "steps", "discount",
 )  # fmt: skip
+CREDIT_NOTE_CONTENT = ("number", "currency", "total", "issued_at")
 # What a credit note's line takes over from the line of the invoice that would have been negative.
 MOVED = (
     "kind", "price", "meter", "description", "quantity", "billed_quantity", "period_start",
@@ -188,7 +189,7 @@ def write_credit_note(
     note.status, note.issued_at = CreditNote.Status.ISSUED, at
     note.seller, note.buyer = seller_snapshot(), buyer_snapshot(customer)
     note.cutoff = None if draft.cutoff is None else draft.cutoff.document
-    note.digest = digest_of(note, note_lines, ("number", "currency", "total", "issued_at"))
+    note.digest = digest_of(note, note_lines, CREDIT_NOTE_CONTENT)
     note.save()
     return note
 

@@ -18,6 +18,7 @@ from customers.models import Customer
 from metering.filters import is_storable
 from metering.identity import id_digest
 from metering.models import Event, EventKey, Meter, RefusedEvent
+from metering.selectors.cutoffs import COUNTED, Cutoff
 from metering.selectors.meter_sql import CURRENT, matches_sql, meter_params
 
 LARGEST_PAGE = 500
@@ -38,6 +39,7 @@ class EventFilters:
 
     `start` and `end` bound the events' timestamps: `[start, end)`. `meter` shows what it counts.
     `property_name` shows events that have the property, with `property_value` where it is given.
+    With a `cutoff` they are what counted for a reader who had seen so much, instead of now.
     """
 
     event_id: str = ""
@@ -47,6 +49,7 @@ class EventFilters:
     end: datetime | None = None
     property_name: str = ""
     property_value: str = ""
+    cutoff: Cutoff | None = None
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -148,7 +151,10 @@ def refused_reports(*, customer: Customer, event_id: str) -> list[RefusedEvent]:
 def conditions(customer: Customer, filters: EventFilters) -> tuple[str, dict[str, Any]] | None:
     """Return SQL over the event `e` and its parameters, or None when nothing can match."""
     params: dict[str, Any] = {"customer": customer.pk}
-    parts = ["e.customer_id = %(customer)s", CURRENT]
+    counts = CURRENT if filters.cutoff is None else COUNTED
+    parts = ["e.customer_id = %(customer)s", counts]
+    if filters.cutoff is not None:
+        params |= filters.cutoff.params
     if filters.event_id:
         key = event_key(customer, filters.event_id)
         if key is None:
@@ -161,7 +167,7 @@ def conditions(customer: Customer, filters: EventFilters) -> tuple[str, dict[str
         parts.append("e.type = %(type)s")
         params["type"] = filters.event_type
     if filters.meter is not None:
-        parts.append(matches_sql(filters.meter))
+        parts.append(matches_sql(filters.meter, counts=counts))
         params |= meter_params(filters.meter)
     if filters.property_name:
         parts.append(PROPERTY_IS if filters.property_value else HAS_PROPERTY)

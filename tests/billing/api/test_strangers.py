@@ -90,6 +90,8 @@ TABLE = [
     Row("invoice-preview", "get", "invoices/preview?customer=acme", UNKNOWN),
     Row("invoice-detail", "get", "invoices/{number}", UNKNOWN),
     Row("invoice-detail", "get", "invoices/{draft}", UNKNOWN),
+    Row("invoice-explain", "get", "invoices/{number}/explain", UNKNOWN),
+    Row("invoice-explain-events", "get", "invoices/{number}/explain/events?line=1", UNKNOWN),
     Row("invoice-finalize", "post", "invoices/{draft}/finalize", SCOPE),
     Row("invoice-void", "post", "invoices/{number}/void", SCOPE),
     Row("invoice-uncollectible", "post", "invoices/{number}/uncollectible", SCOPE),

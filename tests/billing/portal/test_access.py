@@ -28,6 +28,7 @@ PAGES = {
     "portal-invoice": OPEN_TO_MEMBERS,
     "portal-invoice-pay": (302, 404, 302, 302),
     "portal-payment-method": (405, 405, 405, 405),
+    "portal-invoice-line": OPEN_TO_MEMBERS,
 }
 WRITES = ["portal-key-create", "portal-key-revoke", "portal-payment-method"]
 PEOPLE = ["nobody", "stranger", "member", "staff"]
@@ -48,7 +49,7 @@ def people(acme: Customer, owner: User, log_in: Callable[[User], Client]) -> dic
 @pytest.fixture
 def address(acme: Customer, key: ApiKey, invoice: Invoice) -> Callable[[str], str]:
     """Return a maker of addresses of Acme's pages by their name."""
-    values = {"customer_key": acme.key, "key_id": key.pk, "number": invoice.number}
+    values = {"customer_key": acme.key, "key_id": key.pk, "number": invoice.number, "position": 2}
 
     def made(name: str) -> str:
         [pattern] = [pattern for pattern in urlpatterns if pattern.name == name]

@@ -1,0 +1,173 @@
+"""What an issued line says, worked out once more: from raw events as of its document's cut-off."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Min
+
+from billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine
+from billing.models.lines import DocumentLine
+from billing.rating.differences import Billed, left_to_bill, nothing_left
+from billing.rating.lines import RatedLine, price_usage
+from billing.rating.money import round_amount
+from billing.rating.periods import Period
+from billing.rating.prices import Price, parse_price
+from billing.rating.usage import Usage, no_usage
+from billing.selectors.charges import fraction_of
+from billing.selectors.statements import TAKEN_BACK
+from billing.selectors.usage import UsageReader
+from config.errors import NotFoundError
+from metering.selectors.cutoffs import Cutoff
+
+ORIGINS = ("billing_period", "billed_price__meter", "subscription")
+
+type Document = Invoice | CreditNote
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a line has to say: the total of its stretch, what is billed of it now, and why."""
+
+    quantity: Decimal
+    amount: Decimal
+    steps: list[dict[str, Any]]
+
+
+def issued_document(number: str) -> Document:
+    """Return the issued invoice or credit note with a number; raises NotFoundError."""
+    invoice = Invoice.objects.issued().select_related("customer").filter(number=number).first()
+    note = CreditNote.objects.issued().select_related("customer").filter(number=number).first()
+    document = invoice or note
+    if document is None:
+        raise NotFoundError(f"There is no issued invoice or credit note {number!r}.")
+    return document
+
+
+def lines_of(document: Document) -> Sequence[DocumentLine]:
+    """Return a document's lines in their order, with what they are worked out from."""
+    if isinstance(document, Invoice):
+        return invoice_lines(document)
+    return list(document.lines.select_related(*ORIGINS).order_by("position"))
+
+
+def invoice_lines(invoice: Invoice) -> list[InvoiceLine]:
+    related = (*ORIGINS, "original__invoice")
+    return list(invoice.lines.select_related(*related).order_by("position"))
+
+
+def cutoff_of(document: Document) -> Cutoff | None:
+    return None if document.cutoff is None else Cutoff.parse(document.cutoff)
+
+
+def is_metered(line: DocumentLine) -> bool:
+    """Say whether a line was worked out from events."""
+    return line.billed_price is not None and line.billed_price.meter is not None
+
+
+def expected_lines(document: Document, line: DocumentLine) -> Iterator[Expected]:
+    """Yield what a line that bills a charge has to say, in the one or two ways it can be right.
+
+    Whether its subscription was known to end with the line is not kept, and may have changed
+    since; it makes a difference for a fee that is prorated by days alone.
+    """
+    billed = billed_before(document, line)
+    seen = set()
+    for is_last in (False, True):
+        rated = left_to_bill(worth_of(document, line, is_last=is_last), billed)
+        if is_taken_back(line) and billed is not None:
+            rated = nothing_left(line.price, billed, round_amount(Decimal(0), document.currency))
+        if rated.amount not in seen:
+            seen.add(rated.amount)
+            yield expectation(rated)
+
+
+def expectation(rated: RatedLine) -> Expected:
+    return Expected(rated.quantity, rated.amount, [step.as_document() for step in rated.steps])
+
+
+def is_taken_back(line: DocumentLine) -> bool:
+    """Say whether a line gives back a charge that a change of the past did away with."""
+    return not line.quantity and line.description.endswith(f", {TAKEN_BACK}")
+
+
+def worth_of(document: Document, line: DocumentLine, *, is_last: bool) -> RatedLine:
+    """Return what the line's charge came to at the cut-off."""
+    assert line.billing_period is not None  # noqa: S101  # Only charges are asked about.
+    assert line.subscription is not None  # noqa: S101
+    price = parse_price(line.document)
+    part = Period(line.period_start, line.period_end)
+    return price_usage(
+        price,
+        usage_of(document, line, price),
+        None,
+        document.currency,
+        fraction=fraction_of(price, line.subscription, line.billing_period, part, is_last=is_last),
+        is_final=not is_threshold(document),
+    )
+
+
+def is_threshold(document: Document) -> bool:
+    return isinstance(document, Invoice) and document.billing_reason == Invoice.Reason.THRESHOLD
+
+
+def usage_of(document: Document, line: DocumentLine, price: Price) -> Usage:
+    """Return what a line's meter counted at the cut-off, from raw events; or its stated units."""
+    row = line.billed_price
+    if row is None or row.meter is None or line.billing_period is None:
+        stated: Decimal = line.quantity
+        return stated
+    if line.period_start >= line.period_end:
+        unused: Usage = no_usage(price.model.reads.kind).usage
+        return unused
+    reader = UsageReader(cutoff_of(document))
+    want = reader.want(
+        row.meter,
+        document.customer,
+        line.period_start,
+        line.period_end,
+        line.billing_period.time_zone,
+        price.model.reads,
+    )
+    return reader.read_alone(want)
+
+
+def billed_before(document: Document, line: DocumentLine) -> Billed | None:
+    """Return what earlier documents had billed of a line's charge when it was issued."""
+    charge = {
+        "billing_period": line.billing_period_id,
+        "billed_price": line.billed_price_id,
+        "period_start": line.period_start,
+        "part__lt": line.part,
+    }
+    lines = InvoiceLine.objects.filter(**charge).exclude(invoice__status=Invoice.Status.DRAFT)
+    parts = [
+        (each.part, each.amount, each.quantity)
+        for each in lines.select_related("invoice")
+        if counted_at(each.invoice, document.issued_at)
+    ]
+    notes = CreditNoteLine.objects.filter(**charge, credit_note__status=CreditNote.Status.ISSUED)
+    parts += [(each.part, -each.amount, each.quantity) for each in notes]
+    billed = None
+    for part, amount, quantity in sorted(parts):
+        before = billed or Billed(Decimal(0), Decimal(0), 0)
+        billed = before.with_line(amount, quantity, part)
+    return billed
+
+
+def counted_at(invoice: Invoice, at: datetime | None) -> bool:
+    """Say whether an invoice had not been billed again yet at an instant."""
+    if not invoice.is_reissued:
+        return True
+    again = Invoice.objects.filter(
+        customer=invoice.customer_id,
+        subscription=invoice.subscription_id,
+        currency=invoice.currency,
+        billing_at=invoice.billing_at,
+        billing_reason=invoice.billing_reason,
+        pk__gt=invoice.pk,
+    )
+    reissued_at = again.aggregate(at=Min("created_at"))["at"]
+    return reissued_at is not None and at is not None and at < reissued_at
