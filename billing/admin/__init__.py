@@ -3,6 +3,7 @@
 from billing.admin import (
     back_tests,
     coupons,
+    credits,
     customers,
     invoices,
     plan_versions,
@@ -17,6 +18,7 @@ from billing.admin import (
 __all__ = [
     "back_tests",
     "coupons",
+    "credits",
     "customers",
     "invoices",
     "plan_versions",

@@ -4,6 +4,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from billing.api.coupons import CouponViewSet
+from billing.api.credit_grants import CreditGrantViewSet
 from billing.api.invoices import InvoiceViewSet
 from billing.api.plans import PlanVersionViewSet, PlanViewSet
 from billing.api.quotes import QuoteView
@@ -13,6 +14,7 @@ router = SimpleRouter(trailing_slash=False)
 router.register("plans", PlanViewSet, basename="plan")
 router.register(r"plans/(?P<key>[^/\0]+)/versions", PlanVersionViewSet, basename="planversion")
 router.register("coupons", CouponViewSet)
+router.register("credit-grants", CreditGrantViewSet)
 router.register("subscriptions", SubscriptionViewSet)
 router.register("invoices", InvoiceViewSet, basename="invoice")
 

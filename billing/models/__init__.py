@@ -1,6 +1,7 @@
 from billing.models.catalog import Plan, PlanVersion, Price
 from billing.models.coupons import Coupon, CouponRedemption
 from billing.models.credit_notes import CreditNote, CreditNoteLine
+from billing.models.credits import CreditEntry, CreditGrant
 from billing.models.invoices import Invoice, InvoiceLine, NumberSeries, Payment
 from billing.models.runs import BillingRun
 from billing.models.stripe import (
@@ -28,6 +29,8 @@ __all__ = [
     "Collection",
     "Coupon",
     "CouponRedemption",
+    "CreditEntry",
+    "CreditGrant",
     "CreditNote",
     "CreditNoteLine",
     "Invoice",

@@ -19,6 +19,7 @@ from billing.rating.money import round_amount
 from billing.rating.periods import Period
 from billing.selectors.accounts import Account, ChargeKey, Contract, Ledger, read_accounts
 from billing.selectors.charges import Charge, Question, charges_of
+from billing.selectors.credits import Wallets, read_wallets
 from billing.selectors.discounts import discounts_of
 from billing.selectors.subscriptions import current_period, running_period
 from billing.selectors.sums import TOTAL_FIELDS, sums_of
@@ -239,6 +240,15 @@ def discounted(
     )
 
 
+def paid_with(wallets: Wallets, statement: Statement) -> Statement:
+    """Return a statement with what credits pay of it; the next one finds so much less of them."""
+    taken = wallets.take(
+        statement.customer, statement.currency, statement.lines, statement.total + statement.credits
+    )
+    paid = sum((amount for _, amount in taken), round_amount(ZERO, statement.currency))
+    return replace(statement, credits=paid, total=statement.total + statement.credits - paid)
+
+
 def preview_invoice(subscription: Subscription, at: datetime) -> Statement:
     """Return the invoice there would be if the current period ended at `at`.
 
@@ -261,7 +271,8 @@ def previews(account: Account, at: datetime, *, only: int | None = None) -> list
     ]
     charges = [list(charges_of(contract, question, reader)) for contract in running]
     reader.read()
-    return [
+    wallets = read_wallets([account.customer], at)
+    statements = [
         discounted(
             account,
             contract.subscription.plan_version.currency,
@@ -270,6 +281,7 @@ def previews(account: Account, at: datetime, *, only: int | None = None) -> list
         )
         for contract, found in zip(running, charges, strict=True)
     ]
+    return [paid_with(wallets, statement) for statement in statements]
 
 
 def shown_periods(contract: Contract, at: datetime) -> list[SubscriptionPeriod]:
@@ -294,7 +306,9 @@ def combined(statements: list[Statement]) -> Statement:
     )
     lines = [line for each in statements for line in each.lines]
     discounts = [discount for each in statements for discount in each.discounts]
-    return summed(statements[0].customer, statements[0].currency, period, lines, discounts)
+    whole = summed(statements[0].customer, statements[0].currency, period, lines, discounts)
+    credits = sum((each.credits for each in statements), whole.credits)
+    return replace(whole, credits=credits, total=whole.total - credits)
 
 
 def preview_for_customer(

@@ -15,7 +15,15 @@ from billing.models import Invoice, InvoiceLine, Subscription, SubscriptionPerio
 from billing.rating.periods import Period
 from billing.selectors.accounts import RECOMPUTED, Account, Contract, key_of, read_accounts
 from billing.selectors.charges import Charge, Question, charges_of
-from billing.selectors.statements import Statement, StatementLine, discounted, line_of, lines_left
+from billing.selectors.credits import read_wallets
+from billing.selectors.statements import (
+    Statement,
+    StatementLine,
+    discounted,
+    line_of,
+    lines_left,
+    paid_with,
+)
 from billing.selectors.subscriptions import upcoming_periods
 from billing.selectors.sums import TOTAL_FIELDS
 from billing.selectors.usage import UsageReader
@@ -83,8 +91,17 @@ def draft_accounts(
         kept += threshold_documents(accounts, at, reader)
     created = sum(document.invoice is None for document in kept)
     drafted = Drafted(kept, created, reader.cutoff)
+    show_credits(drafted.documents, at)
     write(accounts, documents, drafted, at)
     return drafted
+
+
+def show_credits(documents: Sequence[Document], at: datetime) -> None:
+    """Say on drafts what credits would pay of them now; they are taken when one is issued."""
+    wallets = read_wallets([document.account.customer for document in documents], at)
+    for document in documents:
+        if document.statement is not None:
+            document.statement = paid_with(wallets, document.statement)
 
 
 def store_new_periods(accounts: Iterable[Account], at: datetime) -> None:

@@ -24,6 +24,7 @@ from billing.models.invoices import FROZEN_COLUMNS
 from billing.models.lines import DocumentLine
 from billing.selectors.sums import TOTAL_FIELDS, sums_of
 from billing.selectors.taxes import taxes_of_part
+from billing.services.credits import apply_credits
 from billing.services.numbering import next_numbers
 from config.bulk import update_rows
 from config.errors import DomainError
@@ -89,6 +90,7 @@ def issue_drafts(drafts: Sequence[Issue], *, at: datetime, keeps_zero: bool = Fa
             kept.append(draft)
         else:
             draft.invoice.delete()
+    apply_credits(drafts=[(each.invoice, each.lines) for each in kept], at=at)
     numbers = next_numbers(prefix=settings.INVOICE_PREFIX, count=len(kept))
     for draft, number in zip(kept, numbers, strict=True):
         finish(draft, number, at)
@@ -134,7 +136,7 @@ def credit_what_is_negative(draft: Issue, at: datetime) -> list[CreditNote]:
     There is one for each invoice that billed what is given back. A line that no issued invoice
     stands for stays where it is.
     """
-    if draft.invoice.total >= 0:
+    if draft.invoice.total + draft.invoice.credits >= 0:
         return []
     by_invoice: dict[int, list[InvoiceLine]] = defaultdict(list)
     for line in draft.lines:

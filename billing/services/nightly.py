@@ -25,6 +25,7 @@ from billing.selectors.subscriptions import (
     customers_with_thresholds,
 )
 from billing.services import invoicing
+from billing.services.credits import expire_credits
 from billing.services.invoicing import Bill
 from billing.services.late_usage import mark_late_usage
 from billing.services.stripe_push import push_due_invoices
@@ -56,6 +57,8 @@ def run_nightly(*, at: datetime) -> BillingRun:
             run.events_folded = attempted(run, partial(fold_pending, at=at), step="usage") or 0
         with timed(run, "late usage"):
             run.marked_batch = attempted(run, partial(mark_late_usage, at=at), step="late usage")
+        with timed(run, "credits"):
+            attempted(run, partial(expire_credits, at=at), step="credits")
         with timed(run, "invoices"):
             bill_all(run)
         with timed(run, "Stripe"):

@@ -10,6 +10,7 @@ from django.db.models import Sum
 from billing.gateways.stripe import StripeGateway
 from billing.gateways.values import InvoiceState, PaymentState
 from billing.models import Invoice, Payment, PaymentReversal, StripeOperation, StripePush
+from billing.services.credits import return_credits
 from config.errors import DomainError
 
 # An invoice only moves forward: to a state of higher rank, or from owed to void.
@@ -159,6 +160,7 @@ def follow(invoice: Invoice, state: InvoiceState, at: datetime) -> None:
         invoice.paid_at = state.paid_at or at
     if state.status == Invoice.Status.VOID:
         invoice.voided_at = at
+        return_credits(invoice=invoice, at=at)
     invoice.save(update_fields=["status", "paid_at", "voided_at"])
 
 
@@ -209,3 +211,4 @@ def set_void(*, invoice: Invoice, at: datetime) -> None:
     """Make an invoice void that Stripe does not have; the caller has locked it."""
     invoice.status, invoice.voided_at = Invoice.Status.VOID, at
     invoice.save(update_fields=["status", "voided_at"])
+    return_credits(invoice=invoice, at=at)

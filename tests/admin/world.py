@@ -21,6 +21,7 @@ from billing.models import (
     StripeReconciliation,
 )
 from billing.services.coupons import create_coupon, redeem_coupons
+from billing.services.credits import grant_credit
 from billing.services.nightly import run_nightly
 from billing.services.payments import record_payment
 from config.schedules import setup_schedules
@@ -67,6 +68,7 @@ def build(key: str, *, name: str = "") -> Customer:
         paid_at=MARCH.replace(day=9),
     )
     add_coupon(customer)
+    add_credit(customer)
     add_stripe(issued)
     add_backfill(key)
     add_import(key)
@@ -119,6 +121,10 @@ def add_coupon(customer: Customer) -> None:
     coupon = create_coupon(key=f"coupon-{customer.key}", name="Welcome", percent_off=Decimal(10))
     subscription = customer.subscriptions.get()
     redeem_coupons(subscription=subscription, coupons=[coupon], at=APRIL)
+
+
+def add_credit(customer: Customer) -> None:
+    grant_credit(customer=customer, name="Prepaid", amount=Decimal(5), at=APRIL)
 
 
 def add_stripe(invoice: Invoice) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from rest_framework.test import APIClient
 
 from billing.models import Invoice
 from billing.services.coupons import create_coupon
+from billing.services.credits import grant_credit
 from billing.services.nightly import run_nightly
 from customers.models import Customer
 from tests import factories
@@ -86,6 +88,11 @@ TABLE = [
     Row("coupon-list", "post", "coupons", SCOPE, {"key": "x", "name": "X", "percent_off": "1"}),
     Row("coupon-detail", "get", "coupons/acme-only", UNKNOWN),
     Row("coupon-detail", "patch", "coupons/acme-only", SCOPE, {"name": "X"}),
+    Row("creditgrant-list", "get", "credit-grants?customer=acme", 200),
+    Row("creditgrant-list", "post", "credit-grants", SCOPE, {"customer": "acme", "amount": "1"}),
+    Row("creditgrant-balance", "get", "credit-grants/balance?customer=acme", UNKNOWN),
+    Row("creditgrant-detail", "get", "credit-grants/{grant}", UNKNOWN),
+    Row("creditgrant-void", "post", "credit-grants/{grant}/void", SCOPE),
     Row("invoice-list", "get", "invoices?customer=acme", 200),
     Row("invoice-preview", "get", "invoices/preview?customer=acme", UNKNOWN),
     Row("invoice-detail", "get", "invoices/{number}", UNKNOWN),
@@ -111,6 +118,7 @@ def places(acme: Customer) -> dict[str, Any]:
     store(acme, "corrected", instant("2026-03-02"))
     return {
         "correction": void(acme, "corrected").pk,
+        "grant": grant_credit(customer=acme, name="Acme", amount=Decimal(1), at=factories.NOW).pk,
         "api_key": factories.make_key(acme).api_key.pk,
         "subscription": subscription.pk,
         "number": Invoice.objects.issued().get().number,
