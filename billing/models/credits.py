@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import override
+from typing import Any, override
 
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
@@ -23,7 +23,8 @@ from customers.tenancy import CustomerOwnedQuerySet
 class CreditGrantQuerySet(CustomerOwnedQuerySet["CreditGrant"]):
     def with_balance(self) -> CreditGrantQuerySet:
         """Add `balance`: what its entries add up to."""
-        return self.annotate(balance=Coalesce(Sum("entries__amount"), Decimal(0)))
+        left: dict[str, Any] = {"balance": Coalesce(Sum("entries__amount"), Decimal(0))}
+        return self.annotate(**left)
 
     def not_used_up(self) -> CreditGrantQuerySet:
         """Return, with their balance, the grants of which something is left."""
