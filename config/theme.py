@@ -78,6 +78,7 @@ NAVIGATION = [
         listing("Refused events", "block", "metering.refusedevent"),
         listing("Batches", "inbox", "metering.ingestbatch"),
         listing("Checks of roll-ups", "fact_check", "metering.usagecheck"),
+        listing("Archived months", "archive", "metering.archivedmonth"),
         listing("Log imports", "description", "metering.logimport"),
         item("Try a log", "rule", "log_trial", "metering.view_logimport"),
     ),

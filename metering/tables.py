@@ -11,6 +11,7 @@ PENDING_BATCH = "metering_pendingbatch"
 PENDING_CORRECTION = "metering_pendingcorrection"
 CHANGED_DAY = "metering_changedday"
 DAILY_TOTAL = "metering_dailytotal"
+ARCHIVED_USAGE = "metering_archivedusage"
 USAGE_BUCKET = "metering_usagebucket"
 USAGE_LAYOUT = "metering_usagelayout"
 USAGE_MEMBER = "metering_usagemember"
@@ -22,6 +23,7 @@ EVENT_TABLES = (
     PENDING_CORRECTION,
     CHANGED_DAY,
     DAILY_TOTAL,
+    ARCHIVED_USAGE,
     USAGE_BUCKET,
     USAGE_LAYOUT,
     USAGE_MEMBER,

@@ -6,6 +6,7 @@ pages of their own: `metering.admin.events` and `metering.admin.usage`.
 """
 
 from metering.admin import (
+    archive,
     backfill,
     corrections,
     daily,
@@ -18,6 +19,7 @@ from metering.admin import (
 )
 
 __all__ = [
+    "archive",
     "backfill",
     "corrections",
     "daily",

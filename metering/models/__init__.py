@@ -1,3 +1,4 @@
+from metering.models.archive import ArchivedMonth, ArchivedUsage
 from metering.models.backfill import BackfillSession, StagedEvents
 from metering.models.days import DailyTotal, UsageCheck
 from metering.models.events import Event, EventKey, IngestBatch, PendingBatch, RefusedEvent
@@ -8,6 +9,8 @@ from metering.models.rounds import FoldingRound
 from metering.models.usage import UsageBucket, UsageLayout, UsageMember
 
 __all__ = [
+    "ArchivedMonth",
+    "ArchivedUsage",
     "BackfillSession",
     "ChangedDay",
     "Correction",

@@ -43,6 +43,11 @@ class UsageLayout(models.Model):
         default=dict,
         help_text="For each dimension with too many values, those that have rows of their own.",
     )
+    lacks = ArrayField(
+        models.DateTimeField(),
+        default=list,
+        help_text="Starts of archived months whose events are not in the roll-ups.",
+    )
     revision = models.UUIDField()
 
     @override

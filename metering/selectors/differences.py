@@ -8,7 +8,7 @@ from typing import override
 from django.db import connection
 
 from customers.models import Customer
-from metering.models import Meter
+from metering.models import Meter, UsageLayout
 from metering.selectors import rollups
 from metering.selectors.layouts import layouts_of
 from metering.selectors.rollups import FreshRows, Selection
@@ -45,16 +45,17 @@ def differences(
     Each statement sees one moment, so events may come in and be folded meanwhile. A customer
     without roll-ups to rely on is read from the events, so nothing can differ. Buckets around
     a correction that roll-ups do not hold yet are no difference: they are read from the events.
+    Those that events of archived months went into, or should have, are left alone.
     """
     layout = layouts_of(meter, [customer.pk]).get(customer.pk)
     selection = selected(customer, span)
     if layout is None or selection is None:
         return
     buckets = rollups.fresh_buckets(meter, layout, selection)
-    rows = compare("metering_usagebucket", buckets, span)
+    rows = compare("metering_usagebucket", buckets, layout, span)
     members = rollups.fresh_members(meter, layout, selection)
     if members is not None:
-        rows += compare("metering_usagemember", members, span)
+        rows += compare("metering_usagemember", members, layout, span)
     for stored, fresh in rows:
         yield Difference(customer.key, meter.key, stored, fresh)
 
@@ -66,11 +67,11 @@ def selected(customer: Customer, span: Range | None) -> Selection | None:
 
 
 def compare(
-    table: str, fresh: FreshRows, span: Range | None
+    table: str, fresh: FreshRows, layout: UsageLayout, span: Range | None
 ) -> list[tuple[str | None, str | None]]:
     key = ", ".join(rollups.BUCKET_KEY if table == "metering_usagebucket" else fresh.columns)
     within = "TRUE"
-    params = fresh.params
+    params = {**fresh.params, "lacks": layout.lacks}
     if span is not None:
         within = "bucket_start >= %(span_start)s AND bucket_start < %(span_end)s"
         params = params | {"span_start": span.start, "span_end": span.end}
@@ -85,6 +86,14 @@ def compare(
             SELECT FROM metering_pendingcorrection c
             WHERE c.customer_id = %(customer)s AND c.event_type = %(event_type)s
                 AND c.at >= bucket_start AND c.at < bucket_start + {LONGEST_BUCKET}
+        ) AND NOT EXISTS (
+            SELECT FROM metering_archivedusage a
+            WHERE a.customer_id = %(customer)s AND a.event_type = %(event_type)s
+                AND bucket_start < a.end_at AND bucket_start + {LONGEST_BUCKET} > a.start_at
+        ) AND NOT EXISTS (
+            SELECT FROM unnest(%(lacks)s::timestamptz[]) AS month (start)
+            WHERE bucket_start < month.start + interval '31 days'
+                AND bucket_start + {LONGEST_BUCKET} > month.start
         )
         ORDER BY {key}
     """

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import batched, chain
+from itertools import batched, chain, islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,6 +20,7 @@ from metering.selectors.usage import (
     UsageRow,
     check_period,
     check_properties,
+    check_readable,
     check_window,
     laid_out,
     usage_rows,
@@ -48,7 +49,7 @@ def usage_export(
     check_properties(group_by, filters or {})
     check_window(window)
     cuts = windows.window_cuts(start, end, window, zone or customer.zone) if window else ()
-    return chain.from_iterable(
+    rows = chain.from_iterable(
         usage_of_some(
             Question(
                 meter=meter,
@@ -63,6 +64,8 @@ def usage_export(
         )
         for starts, past in runs_of(chain([start], cuts), end)
     )
+    # What cannot be read is refused before the file begins.
+    return chain(list(islice(rows, 1)), rows)
 
 
 def runs_of(
@@ -92,6 +95,7 @@ def answer_in_pieces(question: Question) -> Iterator[tuple[Any, ...]]:
         cursor.execute(statement.sql, statement.params)
         for row in cursor:
             if row[-1]:
+                check_readable(question, [row])
                 break
             yield row[:-1]
         else:

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from metering.models import Meter, UsageLayout
+from metering.selectors.archive import stale_layouts
 
 
 def layouts_of(meter: Meter, customer_ids: Collection[int]) -> dict[int, UsageLayout]:
@@ -22,6 +23,11 @@ def layouts_for(customer_id: int) -> dict[int, UsageLayout]:
 
 
 def outdated_layouts() -> list[UsageLayout]:
-    """Return the layouts in another time zone than the customer's, for the aggregator."""
-    layouts = UsageLayout.objects.exclude(time_zone=F("customer__time_zone"))
-    return list(layouts.select_related("customer", "meter").order_by("customer_id", "meter_id"))
+    """Return the layouts that the aggregator is to make anew.
+
+    They are in another time zone than the customer's, or lack months that were restored.
+    """
+    zone_is_other = ~Q(time_zone=F("customer__time_zone"))
+    layouts = UsageLayout.objects.filter(zone_is_other | ~Q(lacks=[]))
+    layouts = layouts.select_related("customer", "meter").order_by("customer_id", "meter_id")
+    return stale_layouts(list(layouts))

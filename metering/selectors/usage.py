@@ -19,10 +19,12 @@ from customers.models import Customer
 from metering import aggregations, windows
 from metering.filters import PROPERTY_WANTED, is_property, is_storable
 from metering.models import Meter, PendingCorrection
+from metering.selectors.archive import unreadable
 from metering.selectors.cutoffs import Cutoff
 from metering.selectors.layouts import layouts_of
 from metering.selectors.usage_plan import Question, plan_reading
-from metering.selectors.usage_sql import UsageStatement
+from metering.selectors.usage_sql import ARCHIVED, UsageStatement
+from metering.windows import Range
 
 # A chart or a page of the API; anything larger is an export.
 MOST_WINDOWS = 10_000
@@ -69,7 +71,8 @@ def usage(
     `other`; otherwise each value is a group, read from the events.
 
     Raises InvalidInputError for a period that is empty or out of range, an unknown window, too
-    many windows, groups or rows.
+    many windows, groups or rows, and with the code `month_archived` for what could only be read
+    from events that are archived.
     """
     check_period(start, end)
     check_properties(group_by, filters or {})
@@ -158,7 +161,9 @@ def laid_out(question: Question) -> Iterator[Question]:
     alike: dict[str, list[int]] = defaultdict(list)
     for customer_id in question.customer_ids:
         layout = layouts.get(customer_id)
-        alike["" if layout is None else repr((layout.time_zone, layout.kept))].append(customer_id)
+        alike["" if layout is None else repr((layout.time_zone, layout.kept, layout.lacks))].append(
+            customer_id
+        )
     for ids in alike.values():
         revisions = [layouts[each].revision for each in ids if each in layouts]
         layout = layouts.get(ids[0])
@@ -179,16 +184,25 @@ def with_corrections(question: Question) -> Question:
 def answer(question: Question) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of customers whose roll-ups have the question's layout.
 
-    Whoever's were cut anew or corrected since the question was laid out is asked for again.
+    Whoever's were cut anew or corrected since the question was laid out is asked for again. Raises
+    InvalidInputError when events were to be read that are archived.
     """
     statement = UsageStatement(question, plan_reading(question))
     with connection.cursor() as cursor:
         cursor.execute(statement.sql, statement.params)
         rows = list(cursor.fetchall())
+    check_readable(question, rows)
     outdated = {row[0] for row in rows if row[-1]}
     yield from (row[:-1] for row in rows if row[0] not in outdated)
     if outdated:
         yield from answers(replace(question, customer_ids=sorted(outdated)))
+
+
+def check_readable(question: Question, rows: Iterable[Sequence[Any]]) -> None:
+    away = [row[0] for row in rows if row[-1] and row[1] == ARCHIVED]
+    if away:
+        period = Range(question.begin, question.end)
+        raise unreadable(away, question.meter.event_type, period)
 
 
 def window_starts(

@@ -1,6 +1,6 @@
 """Where a question about usage is answered from: which roll-ups, and where raw events instead."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -96,12 +96,17 @@ def plan_reading(question: Question) -> Plan:
     if layout is None or not is_answerable(question, layout):
         return Plan(raw=[Range(question.begin, question.end)], days=days)
     grid = Grid(period.start, period.end, layout.zone)
+    lacking = [month for month in months_lacking(layout) if month.start < period.end]
     by_dimensions = bool(question.group_by or question.filters)
     grain = Grain.DAY if by_dimensions else grain_of(question)
-    whole, raw = windows.split_by_buckets(period, broken_buckets(question, grid, grain))
+    whole, raw = windows.split_by_buckets(
+        period, [*broken_buckets(question, grid, grain), *buckets_of(lacking, period, grid, grain)]
+    )
     if by_dimensions and question.aggregation.ordered:
         whole, raw = [], [period]
     carried, before = carry_in(question, grid, by_dimensions=by_dimensions)
+    if carried and any(month.start < period.start for month in lacking):
+        carried, before = [], [Range(BEGINNING, period.start)]
     return Plan(
         raw=[*before, *raw],
         whole=[Stretch(grain, by_dimensions, whole)],
@@ -140,6 +145,20 @@ def broken_buckets(question: Question, grid: Grid, grain: str) -> Iterator[Range
     for bucket in grid.around(question.corrected, grain):
         if bucket.start < question.end and question.start < bucket.end:
             yield bucket
+
+
+def months_lacking(layout: UsageLayout) -> list[Range]:
+    """Return the archived months that roll-ups were made without: nothing says what is in them."""
+    months = (start.astimezone(UTC) for start in layout.lacks)
+    return [Range(*windows.month_around(start, ZoneInfo("UTC"))) for start in months]
+
+
+def buckets_of(months: Iterable[Range], period: Range, grid: Grid, grain: str) -> Iterator[Range]:
+    """Yield the stretches of buckets of a period that these months have a part in."""
+    for month in months:
+        start, end = max(month.start, period.start), min(month.end, period.end)
+        if start < end:
+            yield Range(grid.floor(start, grain), grid.ceil(end, grain))
 
 
 def carry_in(

@@ -20,6 +20,8 @@ MICROSECOND = timedelta.resolution
 # The meter's own windows are counted from the start of their day; without any, all is one.
 DAYS = "%(days)s::timestamptz[]"
 DAY_NUMBER = f"width_bucket(at, {DAYS})"
+# Numbers of windows in rows that are no answer.
+OUTDATED, ARCHIVED = 0, -1
 INNER_WINDOWS = {
     "": "0",
     "day": DAY_NUMBER,
@@ -32,7 +34,8 @@ class UsageStatement:
 
     Where a customer's roll-ups are cut otherwise than the plan took for granted, or an event was
     corrected that it does not know of, the first rows are of the customer's id, 0, NULLs and TRUE,
-    and the other rows of that customer are worthless.
+    and the other rows of that customer are worthless. Where the answer needs events that are
+    archived, the number is ARCHIVED.
     """
 
     def __init__(self, question: Question, plan: Plan) -> None:
@@ -82,18 +85,43 @@ class UsageStatement:
         answer = self.answer_of_levels if self.aggregation.carries else self.answer_of_cells
         written = ", ".join(f"{name} AS ({sql})" for name, sql in ctes.items())
         statement = f"({answer} ORDER BY {self.key} LIMIT %(limit)s)"
-        outdated = f"{self.outdated} UNION ALL" if self.plan.stretches else ""
-        return f"WITH {written} {outdated} {statement}"
+        refusals = [self.archived, *([self.outdated] if self.plan.stretches else []), statement]
+        return f"WITH {written} {' UNION ALL '.join(refusals)}"
+
+    @property
+    def no_groups(self) -> str:
+        return ", NULL::text" * len(self.question.group_by)
+
+    @property
+    def archived(self) -> str:
+        """Return a row for each month whose events would be read, were they not archived.
+
+        It is part of the statement that reads them, so no month can go unnoticed in between.
+        """
+        reads = [
+            """EXISTS (
+                SELECT FROM unnest(%(raw_starts)s::timestamptz[], %(raw_ends)s::timestamptz[])
+                    AS r (start, past)
+                WHERE a.start_at < r.past AND a.end_at > r.start
+            )"""
+        ]
+        if self.aggregation.ordered and self.plan.stretches:
+            reads.append("(a.end_at > %(start)s AND a.end_at > (SELECT since FROM disturbed))")
+        return f"""
+            SELECT a.customer_id, {ARCHIVED}{self.no_groups}, NULL::numeric, TRUE
+            FROM metering_archivedusage a
+            WHERE a.customer_id {self.parts.customers} AND a.event_type = %(event_type)s
+                AND a.start_at < %(end)s AND ({" OR ".join(reads)})
+        """
 
     @property
     def outdated(self) -> str:
-        no_groups = ", NULL::text" * len(self.question.group_by)
         return f"""
-            SELECT l.customer_id, 0{no_groups}, NULL::numeric, TRUE FROM metering_usagelayout l
+            SELECT l.customer_id, {OUTDATED}{self.no_groups}, NULL::numeric, TRUE FROM metering_usagelayout l
             WHERE l.customer_id {self.parts.customers} AND l.meter_id = %(meter)s
                 AND l.revision <> ALL(%(revisions)s::uuid[])
             UNION ALL
-            SELECT c.customer_id, 0{no_groups}, NULL::numeric, TRUE FROM metering_pendingcorrection c
+            SELECT c.customer_id, {OUTDATED}{self.no_groups}, NULL::numeric, TRUE FROM metering_pendingcorrection c
             WHERE c.customer_id {self.parts.customers} AND c.event_type = %(event_type)s
                 AND c.batch_id <> ALL(%(corrections)s::bigint[])
         """

@@ -17,6 +17,7 @@ from customers.models import Customer
 from customers.principals import Principal
 from metering.filters import is_storable
 from metering.models import Correction, Event, EventKey, IngestBatch, PendingCorrection
+from metering.selectors.archive import archived_around
 from metering.selectors.event_versions import latest_version, locked_key
 from metering.services import event_rules as rules
 from metering.services.event_rules import RefusedEventError
@@ -60,13 +61,15 @@ def void_event(
     """Take an event out of usage.
 
     Raises NotFoundError for an unknown event, InvalidInputError for a missing reason, and
-    DomainError with the code `already_void`, or `event_archived` when its month was detached.
+    DomainError with the code `already_void`, or `event_archived` when its month was detached, or one
+    that shares a day with it.
     """
     check_reason(reason)
     version = version_to_correct(customer, event_id)
     if version.voided_batch_id is not None:
         message = f"The event {event_id!r} is void already; amend it to bring it back."
         raise DomainError(message, code="already_void")
+    check_not_archived(version, [version.timestamp])
     correction = correction_of(Action.VOID, version, reason, principal, at)
     end_version(version, correction)
     mark_for_recount(correction, [version.timestamp])
@@ -89,7 +92,7 @@ def amend_event(
     `properties` replace all of the event's properties; what is None stays as it was last. Raises
     NotFoundError for an unknown event, InvalidInputError for a missing reason or content that no
     event may have, and DomainError with the code `nothing_amended` when nothing would change or
-    `event_archived` when the event's month was detached.
+    `event_archived` when the event's month was detached, or the one that it would move into.
     """
     check_reason(reason)
     if properties is None and timestamp is None:
@@ -102,6 +105,7 @@ def amend_event(
     if is_same and not is_void:
         message = f"The event {event_id!r} says just that already; nothing was amended."
         raise DomainError(message, code="nothing_amended")
+    check_not_archived(version, [version.timestamp, content.timestamp])
     correction = correction_of(Action.AMEND, version, reason, principal, at, content)
     if not is_void:
         end_version(version, correction)
@@ -133,6 +137,20 @@ def version_to_correct(customer: Customer, event_id: str) -> Event:
         )
         raise DomainError(message, code="event_archived")
     return version
+
+
+def check_not_archived(version: Event, instants: Iterable[datetime]) -> None:
+    """Refuse what could not be counted: the days around the instants are made anew from events.
+
+    The event was read before in this transaction, so no month is archived until it ends.
+    """
+    month = archived_around(version.customer, version.type, instants)
+    if month is not None:
+        message = (
+            f"The event {version.event_id!r} lies in {month.start:%Y-%m}, would move into it or "
+            "shares a day with it, and the events of that month are archived; restore it first."
+        )
+        raise DomainError(message, code="event_archived")
 
 
 def amended_content(

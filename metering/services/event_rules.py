@@ -101,6 +101,14 @@ def timestamp_out_of_range(at: datetime, earliest: datetime, latest: datetime) -
     return Reason("timestamp_out_of_range", message)
 
 
+def month_archived(at: datetime) -> Reason:
+    message = (
+        f"The events of {at:%Y-%m} are archived, so that month takes none; restore it first "
+        "(manage.py restore_events)."
+    )
+    return Reason("month_archived", message)
+
+
 def printable(text: str) -> str:
     """Return a text that the database, an answer and a page can hold, whatever was sent."""
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\u0000")

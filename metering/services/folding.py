@@ -20,13 +20,14 @@ from metering.aggregations import of_meter
 from metering.models import FoldingRound, Meter, UsageBucket, UsageLayout, UsageMember
 from metering.models.usage import NO_DIMENSIONS, Grain
 from metering.selectors import rollups
+from metering.selectors.archive import archived_usage, overlap, unmade
 from metering.selectors.cardinality import crowded_dimensions, greatest_values
 from metering.selectors.changed_days import note_changed, types_and_days
 from metering.selectors.freshness import customers_with_corrections, pending_events
 from metering.selectors.layouts import layouts_for, outdated_layouts
 from metering.selectors.partials import PARTIALS
 from metering.selectors.rollups import FreshRows, Selection
-from metering.windows import Grid, merged, midnight
+from metering.windows import Grid, Range, merged, midnight
 
 # Bounds the memory and the time of one transaction.
 EVENTS_PER_TRANSACTION = 100_000
@@ -189,9 +190,18 @@ def take_corrections(customer_id: int) -> list[tuple[str, datetime]]:
 
 
 def recount(meter: Meter, layout: UsageLayout, instants: Collection[datetime]) -> None:
-    """Replace a customer's roll-ups of the days that these instants lie in."""
+    """Replace a customer's roll-ups of the days that these instants lie in.
+
+    Days that archived months have a part in are left as they are.
+    """
     grid = Grid(min(instants), max(instants) + timedelta.resolution, layout.zone)
-    for days in merged(grid.around(instants, Grain.DAY)):
+    held = held_months(meter, layout)
+    whole = [
+        day
+        for day in grid.around(instants, Grain.DAY)
+        if not any(overlap(day, month) for month in held)
+    ]
+    for days in merged(whole):
         for table in (UsageBucket, UsageMember):
             table.objects.filter(
                 customer_id=layout.customer_id,
@@ -216,6 +226,8 @@ def take_batches(customer_id: int) -> list[tuple[int, datetime, datetime, int]]:
 
 
 def add_to_roll_ups(meter: Meter, layout: UsageLayout, selection: Selection) -> None:
+    if of_meter(meter).ordered:
+        note_torn_months(meter, layout, selection)
     buckets = rollups.fresh_buckets(meter, layout, selection)
     members = rollups.fresh_members(meter, layout, selection)
     with connection.cursor() as cursor:
@@ -225,6 +237,23 @@ def add_to_roll_ups(meter: Meter, layout: UsageLayout, selection: Selection) -> 
         if "highest" in buckets.columns:
             levels = rollups.touched_levels(meter, layout, selection)
             cursor.execute(replace_levels(levels, meter), levels.params)
+
+
+def note_torn_months(meter: Meter, layout: UsageLayout, selection: Selection) -> None:
+    """Note the archived months that share a bucket with these events.
+
+    What is reached within such a bucket cannot be told any more without the month's own events.
+    """
+    torn = set()
+    for month in archived_usage(layout.customer_id, meter.event_type):
+        grid = Grid(month.start, month.end, layout.zone)
+        edges = grid.broken_by([month.start, month.end], of_meter(meter).roll_ups(meter).grain)
+        if any(overlap(bucket, selection.span) for bucket in edges):
+            torn.add(month.start)
+    if torn.difference(layout.lacks):
+        layout.lacks = sorted(torn.union(layout.lacks))
+        layout.revision = uuid4()
+        layout.save(update_fields=["lacks", "revision"])
 
 
 def add_buckets(fresh: FreshRows) -> str:
@@ -285,17 +314,36 @@ def rebuild_usage(*, meter: Meter, customer: Customer) -> None:
 
 
 def make_anew(meter: Meter, customer: Customer) -> None:
-    """Make roll-ups anew under the lock, with the values kept apart that were before."""
+    """Make roll-ups anew under the lock, with the values kept apart that were before.
+
+    Months whose events are archived are left out of them, and the layout says so; nobody reads
+    such a month from them. Raises DomainError where roll-ups would be lost that hold one.
+    """
     key: dict[str, Any] = {"customer_id": customer.pk, "meter_id": meter.pk}
+    # Reading the events keeps months from being archived until this transaction ends.
+    selection = rollups.folded_events(customer.pk)
+    away = {month.start for month in archived_usage(customer.pk, meter.event_type)}
     known = UsageLayout.objects.filter(**key).first()
-    kept = {} if known is None else known.kept
+    if known is not None and (lost := away.difference(known.lacks)):
+        raise unmade(customer, meter, lost)
     layout, _ = UsageLayout.objects.update_or_create(
-        **key, defaults={"time_zone": customer.time_zone, "kept": kept, "revision": uuid4()}
+        **key,
+        defaults={
+            "time_zone": customer.time_zone,
+            "kept": {} if known is None else known.kept,
+            "lacks": sorted(away),
+            "revision": uuid4(),
+        },
     )
     write_anew(meter, layout)
-    selection = rollups.folded_events(customer.pk)
     if selection is not None:
         cap_dimensions(meter, layout, selection)
+
+
+def held_months(meter: Meter, layout: UsageLayout) -> list[Range]:
+    """Return the archived months that nothing but these roll-ups tells of."""
+    away = archived_usage(layout.customer_id, meter.event_type)
+    return [month for month in away if month.start not in layout.lacks]
 
 
 def write_anew(meter: Meter, layout: UsageLayout) -> None:
@@ -309,8 +357,11 @@ def write_anew(meter: Meter, layout: UsageLayout) -> None:
 def cap_dimensions(meter: Meter, layout: UsageLayout, selection: Selection) -> None:
     """Keep the greatest values alone of dimensions that have too many, the rest as `other`.
 
-    Totals stay exact. Whoever needs each value is answered from the events.
+    Totals stay exact. Whoever needs each value is answered from the events. Roll-ups that hold
+    archived months stay as they are: they cannot be made anew.
     """
+    if held_months(meter, layout):
+        return
     since = selection.span.start - LONGEST_DAY
     crowded = crowded_dimensions(meter, layout, since)
     if not crowded:

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from customers.principals import Principal
 from metering.models import IngestBatch, PendingBatch, RefusedEvent
+from metering.selectors.archive import archived_ranges
 from metering.selectors.customers import ids_by_key
 from metering.selectors.event_keys import content_digests
 from metering.services import event_rules as rules
@@ -25,6 +26,7 @@ from metering.services.storing import (
     Stored,
     Storing,
     instant,
+    part_archived,
     store_events,
     store_new,
 )
@@ -64,7 +66,7 @@ class Verdict:
     accepted: Sequence[StorableEvent]
     duplicate: int = 0
     conflicts: list[Refusal] = field(default_factory=list)
-    unstorable: list[Refusal] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
 
 
 def ingest_events(
@@ -82,7 +84,7 @@ def ingest_events(
     batch may be sent again at any time, by anybody: nothing counts twice. Once this has returned
     and the caller's transaction, if any, is committed, accepted events survive a crash.
 
-    With `is_backfill` events of any age are taken.
+    With `is_backfill` events of any age are taken, but new ones of archived months.
     """
     if not items:
         return IngestResult()
@@ -138,7 +140,7 @@ def store_intake(intake: Intake, batch: IngestBatch, store: Storing) -> IngestRe
     result = result_of(verdict, intake.refusals)
     if result.accepted < len(intake.events):
         note_counts(batch, result)
-    rejected = [*intake.refusals, *verdict.unstorable]
+    rejected = [*intake.refusals, *verdict.refused]
     keep_refused(items=intake.items, refusals=rejected, kind=Kind.REJECTED, batch=batch)
     keep_refused(items=intake.items, refusals=verdict.conflicts, kind=Kind.CONFLICT, batch=batch)
     return result
@@ -160,7 +162,9 @@ def preview_screened(
     firsts = first_of_each(events)
     taken = content_digests(firsts)
     new = [event for key, event in firsts.items() if key not in taken]
-    return result_of(judge(events, firsts, Stored(accepted=new, taken=taken)), refusals)
+    here, away = part_archived(new, archived_ranges())
+    stored = Stored(accepted=here, taken=taken, archived=away)
+    return result_of(judge(events, firsts, stored), refusals)
 
 
 def desk_for(
@@ -205,12 +209,15 @@ def judge(
     if len(stored.accepted) == len(events):
         return verdict
     accepted = {event.index for event in stored.accepted}
-    unstorable = {event.key for event in stored.unstorable}
+    refused = {event.key: rules.UNSTORABLE for event in stored.unstorable}
+    refused |= {
+        event.key: rules.month_archived(instant(event.microseconds)) for event in stored.archived
+    }
     for event in events:
         if event.index in accepted:
             continue
-        if event.key in unstorable:
-            verdict.unstorable.append(refusal_for(event, rules.UNSTORABLE))
+        if event.key in refused:
+            verdict.refused.append(refusal_for(event, refused[event.key]))
             continue
         standing = stored.taken.get(event.key) or firsts[event.key].content_digest
         if event.content_digest == standing:
@@ -221,7 +228,7 @@ def judge(
 
 
 def result_of(verdict: Verdict, refusals: Sequence[Refusal]) -> IngestResult:
-    rejected = [*refusals, *verdict.unstorable]
+    rejected = [*refusals, *verdict.refused]
     return IngestResult(
         accepted=len(verdict.accepted),
         duplicate=verdict.duplicate,

@@ -11,6 +11,7 @@ from config.queue import enqueue_on_commit
 from config.validation import validate
 from metering import aggregations, filters
 from metering.models import Meter
+from metering.selectors.archive import archived_ranges
 from metering.selectors.meters import has_usage
 from metering.selectors.usage import MOST_GROUPS
 from metering.services.folding import DEFINITION
@@ -35,7 +36,7 @@ def update_meter(*, meter: Meter, at: datetime, **fields: Any) -> Meter:
     """Change a meter and return what its key means from now on.
 
     Name and unit are changed in place. What it counts is changed in place only while it is known
-    to have counted nothing; otherwise the definition becomes the next version under the same key,
+    to have counted nothing and no month is archived; otherwise the definition becomes the next version under the same key,
     and this one goes on counting for the prices that were made with it.
 
     Raises InvalidInputError for a wrong field or another key, and DomainError with the code
@@ -50,7 +51,7 @@ def update_meter(*, meter: Meter, at: datetime, **fields: Any) -> Meter:
     if "key" in changed:
         raise InvalidInputError("A meter's key never changes; leave it out.", field="key")
     is_redefined = not changed.isdisjoint(DEFINITION)
-    if is_redefined and (meter.filled_at is None or has_usage(meter)):
+    if is_redefined and (meter.filled_at is None or archived_ranges() or has_usage(meter)):
         return make_next_version(meter, fields, at)
     for name, value in fields.items():
         setattr(meter, name, value)

@@ -5,10 +5,11 @@ made, so nothing is ever refused for lack of a partition.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 
 from django.db import OperationalError, connection, transaction
+from django.db.backends.utils import CursorWrapper
 from psycopg.errors import LockNotAvailable
 
 from metering.selectors.months import waiting_months
@@ -81,16 +82,29 @@ def partition_name(month: date) -> str:
     return f"metering_event_{month:%Y_%m}"
 
 
+def placeholder_name(month: date) -> str:
+    """Return the name of the empty partition that refuses events of an archived month."""
+    return f"{partition_name(month)}_archived"
+
+
 def make_partition(month: date) -> bool:
-    """Make one month's partition; False when it is already there.
+    """Make one month's partition; False when it is already there, or the month is archived.
 
     Raises OperationalError when the table stays too busy.
+    """
+    return in_quiet_moment(lambda: try_partition(month))
+
+
+def in_quiet_moment[T](step: Callable[[], T]) -> T:
+    """Do a step that needs locks of the event table, in a transaction of its own.
+
+    It is tried again while the table is busy. Raises OperationalError when it stays so.
     """
     failures = 0
     while True:
         try:
             with transaction.atomic():
-                return try_partition(month)
+                return step()
         except OperationalError as error:
             failures += 1
             if failures == ATTEMPTS or not isinstance(error.__cause__, LockNotAvailable):
@@ -101,11 +115,22 @@ def make_partition(month: date) -> bool:
 def try_partition(month: date) -> bool:
     name = partition_name(month)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+        take_turns(cursor)
+        cursor.execute(
+            "SELECT coalesce(to_regclass(%s), to_regclass(%s)) IS NOT NULL",
+            [name, placeholder_name(month)],
+        )
         (is_made,) = cursor.fetchone()
         if not is_made:
-            bounds = {"start": f"{month}T00:00:00Z", "end": f"{next_month(month)}T00:00:00Z"}
-            cursor.execute(MAKE_PARTITION.format(name=name, **bounds))
+            cursor.execute(MAKE_PARTITION.format(name=name, **bounds_of(month)))
     return not is_made
+
+
+def take_turns(cursor: CursorWrapper) -> None:
+    """Let one transaction at a time change which partitions there are, and none wait for long."""
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+    cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
+
+
+def bounds_of(month: date) -> dict[str, str]:
+    return {"start": f"{month}T00:00:00Z", "end": f"{next_month(month)}T00:00:00Z"}

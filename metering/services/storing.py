@@ -13,10 +13,12 @@ from struct import Struct
 from typing import Any, Protocol
 
 from django.db import DataError, IntegrityError, connection, transaction
-from psycopg.errors import UniqueViolation
+from psycopg.errors import CheckViolation, UniqueViolation
 
+from metering.selectors.archive import archived_ranges
 from metering.selectors.event_keys import content_digests
 from metering.services.screening import EPOCH, StorableEvent
+from metering.windows import Range
 
 type Key = tuple[int, bytes]
 
@@ -55,12 +57,14 @@ class Stored:
     """What became of events.
 
     `taken` maps the keys that other events hold to the digests of those events' content;
-    `unstorable` are events that the database refused for what they carry.
+    `unstorable` are events that the database refused for what they carry, `archived` those that are
+    new in a month whose events are archived.
     """
 
     accepted: Sequence[StorableEvent] = ()
     taken: dict[Key, bytes] = field(default_factory=dict)
     unstorable: list[StorableEvent] = field(default_factory=list)
+    archived: list[StorableEvent] = field(default_factory=list)
 
 
 class NotAllNewError(Exception):
@@ -84,7 +88,7 @@ def store_new(*, events: Sequence[StorableEvent], batch_id: int) -> Stored:
     except DataError as error:
         raise NotAllNewError from error
     except IntegrityError as error:
-        if not isinstance(error.__cause__, UniqueViolation):
+        if not isinstance(error.__cause__, UniqueViolation | CheckViolation):
             raise
         raise NotAllNewError from error
     return Stored(accepted=events)
@@ -92,20 +96,49 @@ def store_new(*, events: Sequence[StorableEvent], batch_id: int) -> Stored:
 
 def store_events(*, events: Sequence[StorableEvent], batch_id: int) -> Stored:
     """Store the events whose keys are free, and tell them from the others."""
+    months = archived_ranges()
     try:
         with transaction.atomic():
-            return store_unclaimed(events, batch_id)
+            return store_unclaimed(events, batch_id, months)
     except DataError:
         return store_apart(events, batch_id)
+    except IntegrityError as error:
+        # A month was archived since they were looked up; its partition takes no events any more.
+        if not isinstance(error.__cause__, CheckViolation) or months == archived_ranges():
+            raise
+        return store_events(events=events, batch_id=batch_id)
 
 
-def store_unclaimed(events: Sequence[StorableEvent], batch_id: int) -> Stored:
+def store_unclaimed(
+    events: Sequence[StorableEvent], batch_id: int, months: Sequence[Range]
+) -> Stored:
+    events, away = part_archived(events, months)
     claimed = claim_keys(events)
     accepted = [event for event in events if event.key in claimed]
     copy_events(accepted, batch_id)
     # A key that could not be claimed is committed by now: the claim waited for its transaction.
-    taken = content_digests([event.key for event in events if event.key not in claimed])
-    return Stored(accepted=accepted, taken=taken)
+    unclaimed = [event.key for event in events if event.key not in claimed]
+    taken = content_digests([*unclaimed, *(event.key for event in away)])
+    return Stored(
+        accepted=accepted,
+        taken=taken,
+        archived=[event for event in away if event.key not in taken],
+    )
+
+
+def part_archived(
+    events: Sequence[StorableEvent], months: Sequence[Range]
+) -> tuple[list[StorableEvent], list[StorableEvent]]:
+    """Part the events from those of archived months."""
+    if not months:
+        return list(events), []
+    here: list[StorableEvent] = []
+    away: list[StorableEvent] = []
+    for event in events:
+        at = instant(event.microseconds)
+        is_away = any(month.start <= at < month.end for month in months)
+        (away if is_away else here).append(event)
+    return here, away
 
 
 def store_apart(events: Sequence[StorableEvent], batch_id: int) -> Stored:
@@ -119,6 +152,7 @@ def store_apart(events: Sequence[StorableEvent], batch_id: int) -> Stored:
         accepted=[*first.accepted, *second.accepted],
         taken=first.taken | second.taken,
         unstorable=first.unstorable + second.unstorable,
+        archived=first.archived + second.archived,
     )
 
 

@@ -23,6 +23,7 @@ MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 OURS = ("customers", "metering", "billing")
 # Composite primary keys: read through the pages "Events" and "Usage".
 UNREGISTERABLE = {
+    "ArchivedUsage",
     "ChangedDay",
     "DailyTotal",
     "Event",

@@ -27,7 +27,7 @@ from billing.services.payments import record_payment
 from config.schedules import setup_schedules
 from customers.models import Customer, User
 from customers.principals import Principal
-from metering.models import LogImport, LogImportLine, Meter
+from metering.models import ArchivedMonth, LogImport, LogImportLine, Meter
 from metering.services.backfill import open_session, stage_events
 from metering.services.corrections import amend_event
 from metering.services.decoding import EventDocument
@@ -73,6 +73,7 @@ def build(key: str, *, name: str = "") -> Customer:
     add_backfill(key)
     add_import(key)
     settle_days(at=MARCH.replace(day=21))
+    add_archive(key)
     add_tasks(key)
     return customer
 
@@ -176,6 +177,23 @@ def add_import(key: str) -> None:
     )
     LogImportLine.objects.create(
         log_import=log_import, number=1, kind="unparsed", reason="No request.", text="garbage"
+    )
+
+
+def add_archive(key: str) -> None:
+    ArchivedMonth.objects.create(
+        start_at=FEBRUARY,
+        end_at=MARCH,
+        partition="metering_event_2026_02",
+        rows=3,
+        customers=1,
+        first_at=FEBRUARY,
+        last_at=FEBRUARY,
+        manifest=f"/archive/{key}.json",
+        size=1,
+        sha256=f"{0:064}",
+        archived_at=MARCH,
+        restored_at=APRIL,
     )
 
 
