@@ -17,7 +17,7 @@ from metering.models import ArchivedMonth, ArchivedUsage
 from metering.selectors.archive import archived_month, event_columns, months_with_partitions
 from metering.selectors.layouts import outdated_layouts
 from metering.services.archive_files import Manifest, check_file, read_pieces, refusal
-from metering.services.archiving import alone
+from metering.services.archiving import alone, contents_of
 from metering.services.folding import rebuild_usage
 from metering.services.partitions import (
     bounds_of,
@@ -95,19 +95,17 @@ def load(csv_path: Path, manifest: Manifest) -> None:
     with connection.cursor() as cursor:
         cursor.execute(STAGE.format(**names))
         try:
-            rows = copy_in(cursor, statement, csv_path)
+            copy_in(cursor, statement, csv_path)
         except DatabaseError as error:
             raise refusal(csv_path, f"the database does not take it ({error})") from error
-    if rows != manifest.contents.rows:
-        raise refusal(csv_path, f"it has {rows} events in place of {manifest.contents.rows}")
+    if contents_of(names["staged"]) != manifest.contents:
+        raise refusal(csv_path, "its events are not those that the manifest speaks of")
 
 
-def copy_in(cursor: CursorWrapper, statement: str, csv_path: Path) -> int:
+def copy_in(cursor: CursorWrapper, statement: str, csv_path: Path) -> None:
     with connection.wrap_database_errors, cursor.copy(statement) as copy:
         write: Callable[[bytes], object] = copy.write
         read_pieces(csv_path, write)
-    rows: int = cursor.rowcount
-    return rows
 
 
 def bring_back(manifest: Manifest, archived: ArchivedMonth, at: datetime) -> None:
