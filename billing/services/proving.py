@@ -114,9 +114,9 @@ def total_differences(document: Document, lines: Sequence[DocumentLine]) -> Iter
     """Yield where the lines do not add up to the subtotal, or the sums to the total."""
     with exact_arithmetic():
         subtotal = sum((line.amount for line in lines), Decimal(0))
-        total = document.subtotal + document.tax
+        total = document.subtotal - document.discount + document.tax
         if isinstance(document, Invoice):
-            total = total - document.discount - document.credits
+            total -= document.credits
     for name, said, wanted in (
         ("subtotal", document.subtotal, subtotal),
         ("total", document.total, total),

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from rest_framework.test import APIClient
 
@@ -102,6 +103,7 @@ def test_what_is_given_back_is_given_back_less_its_discount(outsider: Outsider) 
         "50.00",
         "50.00",
     ]
+    call_command("prove_invoice", note.number)
 
 
 def test_a_preview_has_the_discount_and_uses_nothing_up(

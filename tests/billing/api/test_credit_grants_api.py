@@ -10,8 +10,10 @@ from django.db import DatabaseError, connection, transaction
 from rest_framework.test import APIClient
 
 from billing.models import CreditEntry, CreditGrant, Invoice
+from billing.services import credits, invoicing
 from billing.services.credits import grant_credit
 from billing.services.invoicing import finalize_invoice
+from billing.services.one_off import OneOffLine, create_one_off_invoice
 from customers.models import Customer
 from tests import factories
 from tests.billing.figures.outsider import Outsider
@@ -219,3 +221,38 @@ def test_two_finalizers_at_once_never_spend_a_credit_twice() -> None:
     applied = CreditEntry.objects.filter(kind="applied").values_list("amount", flat=True)
     assert sorted(applied) == [Decimal("-31.00"), Decimal("-9.00")]
     assert sum(each.total for each in Invoice.objects.all()) == Decimal(22)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_customers_lock_is_what_keeps_finalizers_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without it both read the same balance, and only the ledger's own trigger stops the second."""
+    acme = factories.make_customer("acme")
+    grant_credit(customer=acme, name="Prepaid", amount=Decimal(40), at=instant("2026-01-01"))
+    line = OneOffLine("Setup", Decimal(31))
+    drafts = [
+        create_one_off_invoice(customer=acme, lines=[line], at=instant("2026-02-01"))
+        for _ in range(2)
+    ]
+    barrier, read = Barrier(2), credits.read_wallets
+
+    def read_together(*args: Any) -> Any:
+        wallets = read(*args)
+        barrier.wait(10)
+        return wallets
+
+    monkeypatch.setattr(invoicing, "lock_customers", lambda ids: Customer.objects.in_bulk(ids))
+    monkeypatch.setattr(credits, "read_wallets", read_together)
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(outcome, drafts)) == ["issued", "refused"]
+
+
+def outcome(draft: Invoice) -> str:
+    try:
+        finalize_invoice(invoice=draft, at=instant("2026-02-01"))
+    except DatabaseError:
+        return "refused"
+    finally:
+        connection.close()
+    return "issued"
