@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from rest_framework.test import APIClient
 
 from billing.models import CreditEntry, CreditGrant, Invoice
+from billing.selectors.credits import read_wallets
 from billing.services import credits, invoicing
 from billing.services.credits import grant_credit
 from billing.services.invoicing import finalize_invoice
@@ -235,10 +236,10 @@ def test_the_customers_lock_is_what_keeps_finalizers_apart(
         create_one_off_invoice(customer=acme, lines=[line], at=instant("2026-02-01"))
         for _ in range(2)
     ]
-    barrier, read = Barrier(2), credits.read_wallets
+    barrier = Barrier(2)
 
     def read_together(*args: Any) -> Any:
-        wallets = read(*args)
+        wallets = read_wallets(*args)
         barrier.wait(10)
         return wallets
 
