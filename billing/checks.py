@@ -5,6 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning, register
 
+from billing import pdf
+
 
 @register(deploy=True)
 def check_stripe(**_: Any) -> list[CheckMessage]:
@@ -18,3 +20,18 @@ def check_stripe(**_: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register(deploy=True)
+def check_pdf(**_: Any) -> list[CheckMessage]:
+    """Warn when invoices cannot be made into PDF documents."""
+    problem = pdf.problem()
+    if problem is None:
+        return []
+    return [
+        Warning(
+            f"No PDF can be made here, so invoices cannot be downloaded: {problem}",
+            hint="Install Pango, such as the Debian package libpangoft2-1.0-0.",
+            id="billing.W010",
+        )
+    ]

@@ -7,6 +7,7 @@ from billing.models import BillingRun, Invoice, StripeEvent, StripeOperation
 from billing.services import nightly as nightly_runs
 from billing.services import stripe_events, stripe_operations, stripe_push
 from billing.services.nightly import run_nightly
+from billing.services.pdfs import store_missing_pdfs
 from billing.services.stripe_reconcile import reconcile_stripe as compare_with_stripe
 
 
@@ -21,6 +22,10 @@ def nightly_again(run_id: int) -> None:
 
 def bill_thresholds() -> None:
     nightly_runs.bill_thresholds(at=timezone.now())
+
+
+def store_pdfs() -> int:
+    return store_missing_pdfs(at=timezone.now())
 
 
 def push_invoice(invoice_id: int) -> str:

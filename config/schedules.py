@@ -40,6 +40,11 @@ RECURRING = (
         task="billing.tasks.retry_stripe",
         frequency={"schedule_type": Schedule.MINUTES, "minutes": 5},
     ),
+    Recurring(
+        name="Make issued invoices into PDF documents",
+        task="billing.tasks.store_pdfs",
+        frequency={"schedule_type": Schedule.MINUTES, "minutes": 1},
+    ),
     Recurring(name="Forget answers to repeated requests", task="customers.tasks.forget_answers"),
     Recurring(name="Forget old refused events", task="metering.tasks.forget_refused"),
     Recurring(

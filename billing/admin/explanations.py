@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import urlencode
 
 from billing.admin import words
 from billing.models import Invoice, InvoiceLine
 from billing.selectors.explaining import ExplanationPage, explanation_page
+from billing.services.pdfs import invoice_pdf
 from config.admin import Page, add_page
 from config.errors import NotFoundError
+from config.pdf_files import pdf_response
 from metering.admin.events import address_of, row_of
 
 
@@ -79,6 +82,25 @@ def address_parts(request: HttpRequest) -> dict[str, Any]:
     return {name: request.GET[name] for name in ("invoice", "line")}
 
 
+def file_content(request: HttpRequest) -> HttpResponse:
+    """Answer with an issued invoice's PDF document."""
+    invoice = invoice_asked(request.GET.get("invoice", ""))
+    if invoice.is_draft:
+        raise Http404("A draft has no PDF.")
+    stored = invoice_pdf(invoice=invoice, at=timezone.now())
+    return pdf_response(f"{invoice.number}.pdf", bytes(stored.content))
+
+
+add_page(
+    Page(
+        route="invoice-pdf/",
+        name="invoice_pdf",
+        title="PDF",
+        template="admin/invoice_line.html",
+        permission="billing.view_invoice",
+        content=file_content,
+    )
+)
 add_page(
     Page(
         route="invoice-line/",

@@ -164,7 +164,13 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
     change_form_outer_before_template = "admin/invoice_document.html"
     # In the order things happen; what has not happened is not shown.
     instants = ("finalize_at", "issued_at", "due_at", "paid_at", "voided_at")
-    readonly_fields = ("customer_link", "subscription_link", "stripe_link", "portal_link")
+    readonly_fields = (
+        "customer_link",
+        "subscription_link",
+        "stripe_link",
+        "portal_link",
+        "pdf_link",
+    )
     actions_detail = ("recompute", "finalize", "push", "charge", "uncollectible", "void")
 
     @override
@@ -179,7 +185,14 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
             for name in self.instants
             if obj is not None and getattr(obj, name) and obj.is_draft == (name == "finalize_at")
         ]
-        links = ("customer_link", "subscription_link", *passed, "stripe_link", "portal_link")
+        links = (
+            "customer_link",
+            "subscription_link",
+            *passed,
+            "stripe_link",
+            "portal_link",
+            "pdf_link",
+        )
         parties = {"classes": ["collapse"], "fields": ("seller", "buyer")}
         is_issued = obj is not None and not obj.is_draft
         return [
@@ -319,6 +332,12 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
         if push is None:
             return "-"
         return format_html("{} {}", link_to(push), words.push_badge(push))
+
+    @display(description="PDF")
+    def pdf_link(self, invoice: Invoice) -> str:
+        if invoice.is_draft:
+            return "An invoice has one once it is issued."
+        return link(f"{reverse('admin:invoice_pdf')}?invoice={invoice.pk}", f"{invoice.number}.pdf")
 
     @display(description="In the customer's portal")
     def portal_link(self, invoice: Invoice) -> str:

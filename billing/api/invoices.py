@@ -2,10 +2,13 @@
 
 from typing import override
 
+from django.http import HttpResponse
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -18,12 +21,15 @@ from billing.api.explanations import (
     explanation_answer,
 )
 from billing.api.filters import InvoiceFilter
+from billing.api.renderers import PdfRenderer
 from billing.api.serializers import InvoiceSerializer, NewInvoiceSerializer, PreviewSerializer
 from billing.models import Invoice
 from billing.models.invoices import InvoiceQuerySet
 from billing.selectors.invoices import visible_invoice, visible_invoices, with_details
 from billing.selectors.statements import preview_for_customer
 from billing.services import invoicing, one_off
+from billing.services.pdfs import invoice_pdf
+from config.pdf_files import MEDIA_TYPE, pdf_response
 from customers.api.permissions import customer_for, principal_of
 from customers.api.views import KEY_PATTERN
 from customers.principals import Scope
@@ -101,6 +107,14 @@ class InvoiceViewSet(mixins.ListModelMixin, GenericViewSet[Invoice]):
     def explain_events(self, request: Request, number: str) -> Response:
         """Return the raw events that a line counted, newest first."""
         return Response(events_answer(self.get_object(), request))
+
+    @extend_schema(responses={(200, MEDIA_TYPE): OpenApiTypes.BINARY})
+    @action(detail=True, filterset_class=None, renderer_classes=[JSONRenderer, PdfRenderer])
+    def pdf(self, request: Request, number: str) -> HttpResponse:
+        """Return an issued invoice as a PDF document, the same bytes for ever."""
+        invoice = self.get_object()
+        stored = invoice_pdf(invoice=invoice, at=timezone.now())
+        return pdf_response(f"{invoice.number}.pdf", bytes(stored.content))
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])

@@ -4,6 +4,7 @@ from billing.models.credit_notes import CreditNote, CreditNoteLine
 from billing.models.credits import CreditEntry, CreditGrant
 from billing.models.invoices import Invoice, InvoiceLine, NumberSeries, Payment
 from billing.models.runs import BillingRun
+from billing.models.stored_pdfs import StoredPdf
 from billing.models.stripe import (
     Collection,
     StripeCustomer,
@@ -41,6 +42,7 @@ __all__ = [
     "Plan",
     "PlanVersion",
     "Price",
+    "StoredPdf",
     "StripeCustomer",
     "StripeEvent",
     "StripeOperation",

@@ -41,6 +41,9 @@ urlpatterns: list[URLPattern] = [
     path(CUSTOMER + "invoices/<name:number>/pay/", payment.invoice_pay, name="portal-invoice-pay"),
     path(CUSTOMER + "payment-method/", payment.payment_method, name="portal-payment-method"),
     path(
+        CUSTOMER + "invoices/<name:number>/pdf/", invoices.invoice_file, name="portal-invoice-pdf"
+    ),
+    path(
         CUSTOMER + "invoices/<name:number>/lines/<int:position>/",
         explanations.invoice_line,
         name="portal-invoice-line",

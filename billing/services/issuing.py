@@ -225,13 +225,19 @@ def mark_settled(drafts: Iterable[Issue]) -> None:
 def digest_of(
     document: Invoice | CreditNote, lines: Iterable[DocumentLine], columns: Iterable[str]
 ) -> str:
-    """Return the SHA-256 of what a document says, in a form that never depends on the database."""
+    """Return the SHA-256 of what a document says."""
+    return hashlib.sha256(content_of(document, lines, columns).encode()).hexdigest()
+
+
+def content_of(
+    document: Invoice | CreditNote, lines: Iterable[DocumentLine], columns: Iterable[str]
+) -> str:
+    """Return what a document says as JSON, in a form that never depends on the database."""
     content = {
         "document": {name: getattr(document, name) for name in columns if name != "digest"},
         "lines": [{name: getattr(line, name) for name in LINE_CONTENT} for line in lines],
     }
-    text = json.dumps(content, default=plain, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps(content, default=plain, sort_keys=True, separators=(",", ":"))
 
 
 def plain(value: object) -> str:

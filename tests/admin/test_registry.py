@@ -50,6 +50,7 @@ SHOWN_WITH_THEIR_OWNERS = {
     "SubscriptionPeriod",
     "FoldingRound",
     "StagedEvents",
+    "StoredPdf",
 }
 
 

@@ -14,6 +14,8 @@ from django.views.decorators.http import require_safe
 from billing.models import Invoice
 from billing.portal.access import CustomerRequest, customer_page, customer_render
 from billing.selectors.invoices import issued_invoices
+from billing.services.pdfs import invoice_pdf
+from config.pdf_files import pdf_response
 
 INVOICES_PER_PAGE = 24
 
@@ -54,6 +56,14 @@ def invoice_detail(request: CustomerRequest, number: str) -> HttpResponse:
         "zone": invoice.buyer["time_zone"],
     }
     return customer_render(request, "portal/invoice.html", context)
+
+
+@require_safe
+@customer_page
+def invoice_file(request: CustomerRequest, number: str) -> HttpResponse:
+    invoice = get_object_or_404(issued_invoices(request.customer), number=number)
+    stored = invoice_pdf(invoice=invoice, at=timezone.now())
+    return pdf_response(f"{invoice.number}.pdf", bytes(stored.content))
 
 
 def invoice_row(invoice: Invoice, at: datetime) -> InvoiceRow:

@@ -99,6 +99,7 @@ TABLE = [
     Row("invoice-detail", "get", "invoices/{draft}", UNKNOWN),
     Row("invoice-explain", "get", "invoices/{number}/explain", UNKNOWN),
     Row("invoice-explain-events", "get", "invoices/{number}/explain/events?line=1", UNKNOWN),
+    Row("invoice-pdf", "get", "invoices/{number}/pdf", UNKNOWN),
     Row("invoice-finalize", "post", "invoices/{draft}/finalize", SCOPE),
     Row("invoice-void", "post", "invoices/{number}/void", SCOPE),
     Row("invoice-uncollectible", "post", "invoices/{number}/uncollectible", SCOPE),

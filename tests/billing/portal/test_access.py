@@ -29,6 +29,7 @@ PAGES = {
     "portal-invoice-pay": (302, 404, 302, 302),
     "portal-payment-method": (405, 405, 405, 405),
     "portal-invoice-line": OPEN_TO_MEMBERS,
+    "portal-invoice-pdf": OPEN_TO_MEMBERS,
 }
 WRITES = ["portal-key-create", "portal-key-revoke", "portal-payment-method"]
 PEOPLE = ["nobody", "stranger", "member", "staff"]
