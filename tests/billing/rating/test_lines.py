@@ -244,6 +244,8 @@ def test_minimum_applies_to_the_last_invoice_alone() -> None:
     last = line_for(price, "12", "10")
     assert [first.amount, last.amount] == [10, 40]
     assert moves(last) == ["units 12", "minimum 38", "billed -10.00"]
+    assert last.steps[1].description == "Minimum of the period"
+    assert (first.billed_quantity, last.billed_quantity) == (None, 10)
 
 
 def test_maximum_comes_after_the_minimum_and_shows_what_it_takes_off() -> None:
@@ -257,6 +259,7 @@ def test_maximum_comes_after_the_minimum_and_shows_what_it_takes_off() -> None:
     below, above = line_for(price, "5"), line_for(price, "30")
     assert below.amount == above.amount == 20
     assert moves(above) == ["units 30", "maximum -10"]
+    assert above.steps[1].description == "Maximum of the period"
 
 
 def test_fraction_prorates_fees_and_minimums_but_not_usage_or_maximums() -> None:

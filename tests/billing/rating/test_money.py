@@ -92,6 +92,7 @@ def test_left_over_minor_units_go_to_the_largest_remainders_then_the_first() -> 
         "3.33",
     ]
     assert [str(part) for part in allocate_amount(Decimal(100), [1, 5], "JPY")] == ["17", "83"]
+    assert [str(part) for part in allocate_amount(Decimal(100), [5, 1], "JPY")] == ["83", "17"]
 
 
 def test_amounts_that_are_not_whole_minor_units_are_not_shared_out() -> None:

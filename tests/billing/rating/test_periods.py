@@ -93,7 +93,9 @@ def test_calendar_periods_begin_on_calendar_bounds(
     ("interval", "count", "start", "end"),
     [
         ("day", 1, "2026-11-22", "2026-11-23"),
+        ("day", 10, "2026-11-21", "2026-12-01"),
         ("week", 1, "2026-11-16", "2026-11-23"),
+        ("week", 2, "2026-11-09", "2026-11-23"),
         ("month", 1, "2026-11-01", "2026-12-01"),
         ("month", 2, "2026-11-01", "2027-01-01"),
         ("quarter", 1, "2026-10-01", "2027-01-01"),
@@ -133,7 +135,8 @@ def test_a_day_without_a_midnight_begins_when_the_clock_was_set_forward() -> Non
 
 
 def test_a_day_with_two_midnights_begins_at_the_first() -> None:
-    assert start_of_day(date(2026, 11, 1), ZoneInfo("America/Havana")) == utc(2026, 11, 1, 4)
+    start = start_of_day(date(2026, 11, 1), ZoneInfo("America/Havana"))
+    assert start.isoformat() == "2026-11-01T04:00:00+00:00"
 
 
 @pytest.mark.parametrize(
@@ -152,6 +155,11 @@ def test_the_nearest_midnight_is_that_of_the_time_zone_and_at_noon_the_next(
     instant: datetime, nearest: datetime
 ) -> None:
     assert nearest_midnight(instant, ZoneInfo("Europe/Paris")) == nearest
+
+
+def test_an_afternoon_at_the_date_line_is_nearest_to_its_own_next_midnight() -> None:
+    zone = ZoneInfo("Pacific/Kiritimati")
+    assert nearest_midnight(utc(2026, 1, 15, 23), zone) == utc(2026, 1, 16, 10)
 
 
 def test_a_skipped_day_has_no_period() -> None:
@@ -185,6 +193,13 @@ def test_the_first_period_starts_with_the_subscription_and_knows_its_full_period
     january = Period(utc(2025, 12, 31, 23), utc(2026, 1, 31, 23))
     assert first == BillingPeriod(utc(2026, 1, 15, 9, 30), utc(2026, 1, 31, 23), january)
     assert [first.is_partial, second.is_partial] == [True, False]
+
+
+def test_periods_of_a_subscription_have_the_length_that_it_says() -> None:
+    periods = periods_from(
+        utc(2026, 1, 15), interval="month", interval_count=2, zone=ZoneInfo("UTC")
+    )
+    assert [period.end for period in islice(periods, 2)] == [utc(2026, 3, 1), utc(2026, 5, 1)]
 
 
 def test_the_last_period_ends_with_the_subscription() -> None:

@@ -46,6 +46,7 @@ def test_the_last_day_of_an_ended_subscription_counts() -> None:
     assert days(JANUARY.start, at(15, 12), is_last=True) == 15
     assert days(at(15, 9), at(15, 17), is_last=True) == 1
     assert days(JANUARY.start, at(15), is_last=True) == 14
+    assert days(JANUARY.start, at(15) + timedelta(minutes=30), is_last=True) == 15
 
 
 def test_days_are_those_of_the_time_zone() -> None:

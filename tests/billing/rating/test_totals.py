@@ -112,8 +112,16 @@ def test_credits_pay_up_to_the_total(balance: str, used: str) -> None:
 
 
 def test_no_lines_make_an_invoice_of_zero() -> None:
-    totals = total_lines([], "KWD", discounts=[Discount(amount_off=Decimal(1))])
-    assert [str(totals.subtotal), str(totals.total)] == ["0.000", "0.000"]
+    discounts = [Discount(amount_off=Decimal(1))]
+    totals = total_lines([], "KWD", discounts=discounts, credits=Decimal(5))
+    sums = [totals.subtotal, totals.credits, totals.total, *totals.discounts]
+    assert [str(amount) for amount in sums] == ["0.000"] * 4
+
+
+def test_a_discount_on_prices_without_a_line_takes_off_nothing() -> None:
+    discounts = [Discount(Decimal(50), prices=("z",))]
+    totals = total_lines(dollars("80.00"), "USD", discounts=discounts)
+    assert [str(totals.discounts[0]), str(totals.total)] == ["0.00", "80.00"]
 
 
 @given(st.lists(CENTS, min_size=1, max_size=5), PERCENTS)
