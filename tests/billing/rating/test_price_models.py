@@ -86,6 +86,22 @@ def test_last_tier_has_no_end() -> None:
     assert [last["description"], last["from"], last["up_to"]] == ["Above 5,000", "5000", None]
 
 
+def test_a_percentage_tier_names_its_percentage_and_the_only_tier_all_units() -> None:
+    tiers = [{"rate": "2.5"}]
+    assert rated({"model": "graduated_percentage", "tiers": tiers}, "200")[1] == [
+        {
+            "kind": "tier",
+            "description": "All units",
+            "tier": 1,
+            "from": "0",
+            "up_to": None,
+            "quantity": "200",
+            "rate": "2.5",
+            "amount": "5.000",
+        }
+    ]
+
+
 @pytest.mark.parametrize(
     ("quantity", "description", "tier"),
     [("5", "All units, up to 1,000", 1), ("6000", "All units, above 5,000", 3)],
@@ -115,6 +131,17 @@ def test_steps_of_the_other_models_say_what_is_counted() -> None:
             "quantity": "2",
             "unit_amount": "5",
             "amount": "10",
+        }
+    ]
+
+
+def test_a_dynamic_step_says_what_the_amounts_of_the_events_are_multiplied_by() -> None:
+    assert rated({"model": "dynamic", "multiplier": "1.5"}, "3")[1] == [
+        {
+            "kind": "dynamic",
+            "description": "Amounts of the events, times 1.5",
+            "quantity": "3",
+            "amount": "4.5",
         }
     ]
 
