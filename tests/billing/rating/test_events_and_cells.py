@@ -100,6 +100,18 @@ def test_percentage_is_explained_in_a_few_steps_however_many_events_there_are() 
         "Maximum per event 1 = -11.00",
     ]
     assert line.steps[2].as_document()["rate"] == "10"
+    assert [(step.kind, step.unit_amount) for step in line.steps] == [
+        ("free", 0),
+        ("free", 0),
+        ("percentage", None),
+        ("fixed", 1),
+        ("event_minimum", None),
+        ("event_maximum", None),
+    ]
+
+
+def test_a_percentage_with_nothing_around_it_is_one_step() -> None:
+    assert steps_of(share("5 20")) == ["Of the value 25 = 2.50"]
 
 
 def test_events_of_one_value_share_what_is_free_of_them() -> None:
