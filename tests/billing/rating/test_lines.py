@@ -283,6 +283,7 @@ def test_prorated_fee_shows_the_part_of_the_period_and_the_rounding() -> None:
         ("rounding", "Rounding"),
     ]
     assert str(line.amount) == "3.33"
+    assert str(line.steps[1].amount) == f"-6.{'6' * 44}7"
 
 
 @pytest.mark.parametrize("fraction", [Fraction(-1, 31), Fraction(32, 31)])

@@ -383,3 +383,9 @@ def test_names_have_up_to_200_characters(length: int) -> None:
 def test_minimum_and_maximum_may_be_one_amount() -> None:
     price = parse_price({**FEE, "minimum_amount": "4", "maximum_amount": "4"})
     assert price.minimum_amount == price.maximum_amount == 4
+
+
+def test_a_matrix_has_up_to_five_dimensions() -> None:
+    cell = {"match": {"a": "1"}, "price": {"unit_amount": "1"}}
+    price = parse_price(matrix(cell, dimensions=list("abcde")))
+    assert price.model.reads.dimensions == tuple("abcde")

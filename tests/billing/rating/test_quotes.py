@@ -53,6 +53,17 @@ def test_a_quote_goes_from_lines_to_the_total() -> None:
     }
 
 
+def test_an_amount_off_may_be_for_some_prices_alone() -> None:
+    discounts = [{"amount_off": "15", "prices": ["calls"]}]
+    result = quote({**ASKED, "discounts": discounts})
+    assert [result["subtotal"], result["discount"]] == ["59.00", "10.00"]
+
+
+def test_a_quote_that_is_no_object_is_refused_in_a_sentence() -> None:
+    with pytest.raises(PriceError, match="Write a quote as an object with named fields, not a"):
+        quote([])
+
+
 def test_steps_of_a_line_explain_what_was_billed_before() -> None:
     lines: Any = quote(ASKED)["lines"]
     assert lines[0]["steps"] == [
