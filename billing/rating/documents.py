@@ -214,9 +214,9 @@ class Fields:
         value = self.get(name)
         return None if value is None else parse_percent(value, self.at(name))
 
-    def quantity(self, name: str, default: Decimal | None = None) -> Decimal:
-        """Return a quantity, not negative; required without a `default`."""
-        return self._unsigned(name, default, QUANTITY_PLACES)
+    def quantity(self, name: str) -> Decimal:
+        """Return a quantity, not negative; required."""
+        return self._unsigned(name, None, QUANTITY_PLACES)
 
     def whole_number(self, name: str, default: int) -> int:
         """Return a count of things, not negative."""
@@ -231,9 +231,6 @@ class Fields:
     def signed_quantity(self, name: str) -> Decimal:
         value = self.required(name, _DECIMAL_EXAMPLE)
         return parse_decimal(value, self.at(name), places=QUANTITY_PLACES)
-
-    def optional_signed_quantity(self, name: str) -> Decimal | None:
-        return None if self.get(name) is None else self.signed_quantity(name)
 
     def items(self, name: str) -> list[object]:
         """Return a list, empty when it is left out."""

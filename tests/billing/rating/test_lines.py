@@ -245,7 +245,7 @@ def test_minimum_applies_to_the_last_invoice_alone() -> None:
     assert [first.amount, last.amount] == [10, 40]
     assert moves(last) == ["units 12", "minimum 38", "billed -10.00"]
     assert last.steps[1].description == "Minimum of the period"
-    assert (first.billed_quantity, last.billed_quantity) == (None, 10)
+    assert [first.billed_quantity, last.billed_quantity] == [None, 10]
 
 
 def test_maximum_comes_after_the_minimum_and_shows_what_it_takes_off() -> None:
