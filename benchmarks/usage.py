@@ -1,7 +1,8 @@
 """Roll-ups at size: how fast they are made, and how fast usage is read from them.
 
 The events are generated in the database: 1,000 customers of very different sizes, 20 endpoints, a
-million users, 60 days, in batches as the ingest makes them.
+million users, 60 days, in batches as the ingest makes them. A tenth of them is folded and read
+first, so that the same reads of the same days can be compared when there are ten times as many.
 """
 
 import statistics
@@ -10,22 +11,24 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 from django.db import connection
 
 from benchmarks.harness import Result, milliseconds, quantile
 from customers.models import Customer
-from customers.services import create_customer
-from metering.models import Meter
+from metering.models import Meter, UsageLayout
 from metering.selectors.usage import usage, usage_quantity
 from metering.services.folding import fold_pending
 from metering.services.meters import create_meter
 from metering.services.partitions import make_partitions
 
 CUSTOMERS = 1_000
-PARTS = 10
+TENTH = 10
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
-PART = timedelta(days=6)
+LENGTH = timedelta(days=60)
+# Batches of the other nine tenths have numbers above this one.
+REST = 100_000_000
 MONTH = (BEGIN, datetime(2026, 4, 1, tzinfo=UTC))
 READS = 40
 GOAL_MS = Decimal(100)
@@ -44,7 +47,8 @@ GENERATE = """
         customer_id, timestamp, digest, batch_id, event_id, type, properties
     )
     SELECT id, %(start)s + %(length)s * ((batch * 1000 + e + random()) / (events + 1001)),
-        md5(%(first_batch)s || '-' || id || '-' || batch || '-' || e)::uuid, %(first_batch)s + batch * 1000 + n, 'req-' || batch || '-' || e,
+        md5(%(first_batch)s || '-' || id || '-' || batch || '-' || e)::uuid,
+        %(first_batch)s + batch * 1000 + n, 'req-' || batch || '-' || e,
         'api.request', jsonb_build_object(
             'endpoint', '/v1/resource-' || floor(20 * random() ^ 2), 'method',
             CASE WHEN random() < 0.7 THEN 'GET' ELSE 'POST' END, 'status', 200,
@@ -78,38 +82,32 @@ GROUP_BY = """
            count(DISTINCT properties->>'user_id')
     FROM metering_event WHERE batch_id > %(first_batch)s GROUP BY 1, 2, 3, 4
 """
-SIZES = """
-    SELECT COALESCE(sum(pg_total_relation_size(relid)), 0)
-    FROM unnest(%(tables)s::text[]) AS name, pg_partition_tree(name::regclass)
-    WHERE isleaf
+# A partitioned table takes no room itself, and one that is not has no partitions.
+SIZE = """
+    SELECT pg_total_relation_size(%(table)s::regclass) + COALESCE(
+        (SELECT sum(pg_total_relation_size(relid))
+        FROM pg_partition_tree(%(table)s::regclass) WHERE isleaf), 0)
 """
 
 
 def run(events: int) -> Iterator[Result]:
-    customers = [create_customer(key=f"bench-{n}", name="Bench") for n in range(CUSTOMERS)]
     make_partitions(months=[BEGIN.date().replace(month=month) for month in (3, 4, 5)])
     meters = make_meters()
-    speeds = []
-    small: dict[str, list[Decimal]] = {}
-    for part in range(PARTS):
-        first_batch = part * 100_000_000
-        generate(customers, events // PARTS, first_batch, BEGIN + part * PART)
-        speeds.append(fold_and_group(first_batch))
-        if part == 0:
-            execute("VACUUM ANALYZE")
-            small = month_reads(meters, customers)
-    folding, grouping = (statistics.median(each) for each in zip(*speeds, strict=True))
-    yield Result("fold_ratio", folding, grouping, "events/s")
+    customers = make_customers(meters)
+    generate(customers, events // TENTH, first_batch=0)
+    fold_pending(at=BEGIN)
     execute("VACUUM ANALYZE")
-    large = month_reads(meters, customers)
-    for name, times in large.items():
+    before = month_reads(meters["calls"], customers)
+    generate(customers, events - events // TENTH, first_batch=REST)
+    yield fold_and_group(first_batch=REST)
+    execute("VACUUM ANALYZE")
+    for name, times in month_reads(meters["calls"], customers).items():
         p50, p95 = statistics.median(times), quantile(times, 95)
         yield Result("usage_month_ms", p95, GOAL_MS, "ms", {"of": name, "p50": p50, "p95": p95})
-    for name, times in large.items():
-        ours, before = statistics.median(times), statistics.median(small[name])
-        yield Result("growth_ratio", ours, before, "ms", {"of": name}, peer=True)
+        peer = statistics.median(before[name])
+        yield Result("growth_ratio", p50, peer, "ms", {"of": name}, peer=True)
     yield users_of_a_month(meters["users"], customers[0])
-    yield from sizes()
+    yield bytes_per_event()
 
 
 def make_meters() -> dict[str, Meter]:
@@ -125,13 +123,26 @@ def make_meters() -> dict[str, Meter]:
     return {meter.key: meter for meter in Meter.objects.current()}
 
 
+def make_customers(meters: dict[str, Meter]) -> list[Customer]:
+    """Make customers with the layouts that filling the meters would give them."""
+    customers = Customer.objects.bulk_create(
+        Customer(key=f"bench-{n}", name="Bench") for n in range(CUSTOMERS)
+    )
+    UsageLayout.objects.bulk_create(
+        UsageLayout(customer=customer, meter=meter, time_zone=customer.time_zone, revision=uuid4())
+        for customer in customers
+        for meter in meters.values()
+    )
+    return customers
+
+
 def execute(sql: str, **params: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params or None)
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def generate(customers: list[Customer], events: int, first_batch: int, start: datetime) -> None:
+def generate(customers: list[Customer], events: int, first_batch: int) -> None:
     """Make events that roll-ups lack, from a fixed seed."""
     execute("SELECT setseed(0.42)")
     execute(
@@ -139,45 +150,42 @@ def generate(customers: list[Customer], events: int, first_batch: int, start: da
         customers=[customer.pk for customer in customers],
         events=events,
         first_batch=first_batch,
-        start=start,
-        length=PART,
+        start=BEGIN,
+        length=LENGTH,
     )
-    execute(ADD_KEYS, first_batch=first_batch)
-    execute(ADD_BATCHES, first_batch=first_batch)
-    execute(ANNOUNCE, first_batch=first_batch)
-    execute("ANALYZE metering_event, metering_pendingbatch")
+    for statement in (ADD_KEYS, ADD_BATCHES, ANNOUNCE):
+        execute(statement, first_batch=first_batch)
+    execute("VACUUM ANALYZE metering_event, metering_pendingbatch")
 
 
-def fold_and_group(first_batch: int) -> tuple[Decimal, Decimal]:
-    """Fold a part, and group the same rows without writing anything; return events/s of both."""
+def fold_and_group(first_batch: int) -> Result:
+    """Fold the events, and group the same rows without writing anything."""
     begin = time.perf_counter_ns()
     folded = fold_pending(at=BEGIN)
     folding = milliseconds(begin)
     begin = time.perf_counter_ns()
     execute(GROUP_BY, first_batch=first_batch)
-    return Decimal(1000 * folded) / folding, Decimal(1000 * folded) / milliseconds(begin)
+    grouping = milliseconds(begin)
+    thousands = Decimal(1000 * folded)
+    figures = {"events": str(folded)}
+    return Result("fold_ratio", thousands / folding, thousands / grouping, "events/s", figures)
 
 
-def month_reads(meters: dict[str, Meter], customers: list[Customer]) -> dict[str, list[Decimal]]:
+def month_reads(meter: Meter, customers: list[Customer]) -> dict[str, list[Decimal]]:
     """Return how long reads of a month took, in turn: by day and by endpoint, large and small."""
-    sizes = {"large": customers[0], "small": customers[-1]}
+    customer_of = {"large": customers[0], "small": customers[-1]}
     questions: dict[str, dict[str, Any]] = {
         "by day": {"window": "day"},
         "by endpoint": {"group_by": ["endpoint"]},
         "by day and endpoint": {"window": "day", "group_by": ["endpoint"]},
     }
+    start, end = MONTH
     times: dict[str, list[Decimal]] = {}
     for _ in range(READS):
-        for size, customer in sizes.items():
+        for size, customer in customer_of.items():
             for words, question in questions.items():
                 begin = time.perf_counter_ns()
-                usage(
-                    meter=meters["calls"],
-                    customer=customer,
-                    start=MONTH[0],
-                    end=MONTH[1],
-                    **question,
-                )
+                usage(meter=meter, customer=customer, start=start, end=end, **question)
                 times.setdefault(f"{words}, {size} customer", []).append(milliseconds(begin))
     return times
 
@@ -196,14 +204,13 @@ def users_of_a_month(meter: Meter, customer: Customer) -> Result:
     return Result("mau_ms", ours, scan, "ms", peer=True)
 
 
-def sizes() -> Iterator[Result]:
+def bytes_per_event() -> Result:
     """Return the bytes that an event takes: with its key and its roll-ups, beside itself alone."""
+    tables = ("metering_event", "metering_eventkey", "metering_usagebucket", "metering_usagemember")
     [(events,)] = execute("SELECT count(*) FROM metering_event")
-    raw = ["metering_event"]
-    rest = ["metering_eventkey", "metering_usagebucket", "metering_usagemember"]
     parts = {}
-    for name in (*raw, *rest):
-        [(size,)] = execute(SIZES, tables=[name])
+    for name in tables:
+        [(size,)] = execute(SIZE, table=name)
         parts[name] = Decimal(size) / events
     total = sum(parts.values(), Decimal(0))
-    yield Result("bytes_per_event", total, parts["metering_event"], "bytes", parts)
+    return Result("bytes_per_event", total, parts["metering_event"], "bytes", parts, peer=True)
