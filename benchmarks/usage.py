@@ -46,7 +46,7 @@ GENERATE = """
     INSERT INTO metering_event (
         customer_id, timestamp, digest, batch_id, event_id, type, properties
     )
-    SELECT id, %(start)s + %(length)s * ((batch * 1000 + e + random()) / (events + 1001)),
+    SELECT id, %(start)s + %(length)s * ((batch * 1000 + e - random()) / events),
         md5(%(first_batch)s || '-' || id || '-' || batch || '-' || e)::uuid,
         %(first_batch)s + batch * 1000 + n, 'req-' || batch || '-' || e,
         'api.request', jsonb_build_object(
