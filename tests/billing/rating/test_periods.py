@@ -10,6 +10,7 @@ from billing.rating.periods import (
     INTERVALS,
     BillingPeriod,
     Period,
+    months_later,
     nearest_midnight,
     period_containing,
     periods_from,
@@ -155,6 +156,23 @@ def test_the_nearest_midnight_is_that_of_the_time_zone_and_at_noon_the_next(
     instant: datetime, nearest: datetime
 ) -> None:
     assert nearest_midnight(instant, ZoneInfo("Europe/Paris")) == nearest
+
+
+@pytest.mark.parametrize(
+    ("instant", "months", "zone", "later"),
+    [
+        (utc(2026, 1, 31, 9), 1, "Europe/Paris", "2026-02-28T09:00:00+00:00"),
+        (utc(2026, 1, 31, 9), 11, "Europe/Paris", "2026-12-31T09:00:00+00:00"),
+        (utc(2026, 11, 30, 9), 2, "Europe/Paris", "2027-01-30T09:00:00+00:00"),
+        (utc(2024, 2, 29, 9), 12, "Europe/Paris", "2025-02-28T09:00:00+00:00"),
+        (utc(2026, 3, 15, 9), 1, "Europe/Paris", "2026-04-15T08:00:00+00:00"),
+        (utc(2026, 1, 30, 12), 1, "Pacific/Kiritimati", "2026-02-27T12:00:00+00:00"),
+    ],
+)
+def test_months_later_it_is_the_same_time_of_day_or_the_last_day_of_the_month(
+    instant: datetime, months: int, zone: str, later: str
+) -> None:
+    assert months_later(instant, months, ZoneInfo(zone)).isoformat() == later
 
 
 def test_an_afternoon_at_the_date_line_is_nearest_to_its_own_next_midnight() -> None:
