@@ -46,7 +46,7 @@ bench: install ## run the benchmarks: one JSON object of ratios a line
 	$(PYTHON) -m benchmarks $(ARGS)
 
 # mutmut passes over what has a decorator, so the copy that it works on has none that change nothing.
-mutants: install ## change billing/rating in every small way and see a test fail; takes an hour or two
+mutants: install ## change billing/rating in every small way and see a test fail; takes hours, one module minutes (ARGS)
 	rm -rf $(MUTANTS)
 	mkdir -p $(MUTANTS)
 	cp -R billing docs tests pyproject.toml $(MUTANTS)

@@ -1,7 +1,7 @@
 """A plugin for pytest under mutation testing: no Django, and the same few examples every time."""
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
     "mutants",
@@ -10,6 +10,9 @@ settings.register_profile(
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),
+    # A mutant is dead at the first failing example: nobody reads the smallest.
+    phases=(Phase.explicit, Phase.generate),
+    report_multiple_bugs=False,
 )
 settings.load_profile("mutants")
 
