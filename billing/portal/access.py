@@ -11,7 +11,8 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
 from customers.models import Customer, Membership, User
@@ -103,3 +104,9 @@ def customer_render(
         "api_address": settings.BASE_URL,
     }
     return render(request, template, frame | context, status=status)
+
+
+def back_to(request: CustomerRequest, page: str) -> HttpResponse:
+    """Lead to a page of the customer's with the same filters, where it says what is wrong."""
+    address = reverse(page, args=[request.customer.key])
+    return redirect(f"{address}?{request.GET.urlencode()}")

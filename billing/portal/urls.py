@@ -33,6 +33,7 @@ urlpatterns: list[URLPattern] = [
     path(CUSTOMER + "usage/", usage.usage_explorer, name="portal-usage"),
     path(CUSTOMER + "usage.csv", usage.usage_csv, name="portal-usage-csv"),
     path(CUSTOMER + "events/", events.event_list, name="portal-events"),
+    path(CUSTOMER + "events.csv", events.event_csv, name="portal-events-csv"),
     path(CUSTOMER + "keys/", keys.key_list, name="portal-keys"),
     path(CUSTOMER + "keys/new/", keys.key_create, name="portal-key-create"),
     path(CUSTOMER + "keys/<int:key_id>/revoke/", keys.key_revoke, name="portal-key-revoke"),

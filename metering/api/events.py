@@ -1,18 +1,22 @@
-"""`POST /events`: usage comes in."""
+"""`/events`: usage comes in, and can be looked at again."""
 
 from typing import Any
 
+from django.http.response import HttpResponseBase
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from config.csv_files import MEDIA_TYPE
 from config.errors import InvalidInputError
 from customers.api.permissions import principal_of
 from customers.principals import Scope
 from metering.api.bodies import DEFAULT_MEDIA_TYPE, read_events
+from metering.api.event_log import EventPageSerializer, EventQuestionSerializer, event_log
 from metering.models import IngestBatch
 from metering.services.backfill import stage_for
 from metering.services.event_rules import LONGEST_TYPE, MOST_EVENTS
@@ -111,6 +115,20 @@ class EventsView(APIView):
     """Takes events whole and undecoded from the connection: speed is the point here."""
 
     write_scope = Scope.EVENTS_WRITE
+    read_scope = Scope.USAGE_READ
+
+    @extend_schema(
+        summary="List the events that count",
+        description="Newest first. `filter[endpoint]=/v1/x` keeps the events whose property is "
+        "that text.",
+        parameters=[EventQuestionSerializer],
+        responses={
+            (200, "application/json"): EventPageSerializer,
+            (200, MEDIA_TYPE): OpenApiTypes.STR,
+        },
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        return event_log(request)
 
     @extend_schema(
         summary="Report usage",

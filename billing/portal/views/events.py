@@ -5,13 +5,16 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
 
-from billing.portal.access import CustomerRequest, customer_page, customer_render
+from billing.portal.access import CustomerRequest, back_to, customer_page, customer_render
 from billing.portal.forms import EventsForm
+from config.csv_files import csv_response, inert_cells
 from config.errors import InvalidInputError
 from metering.models import Event, RefusedEvent
 from metering.selectors.events import events_page, refused_reports
+from metering.selectors.exports import EVENT_HEADER, event_cells, events_export
 
 PER_PAGE = 50
 
@@ -28,6 +31,22 @@ def event_list(request: CustomerRequest) -> HttpResponse:
         except InvalidInputError as error:
             form.add_error(None, error.message)
     return customer_render(request, "portal/events.html", context)
+
+
+@require_safe
+@customer_page
+def event_csv(request: CustomerRequest) -> HttpResponseBase:
+    """Send all events that the filters keep as a file; filters that it refuses lead back."""
+    form = EventsForm(request.GET)
+    if not form.is_valid():
+        return back_to(request, "portal-events")
+    try:
+        filters = form.filters(request.customer.zone)
+        events = events_export(customer=request.customer, filters=filters)
+    except InvalidInputError:
+        return back_to(request, "portal-events")
+    name = f"events-{request.customer.key}.csv"
+    return csv_response(name, EVENT_HEADER, map(inert_cells, map(event_cells, events)))
 
 
 def found(request: CustomerRequest, form: EventsForm) -> dict[str, Any]:

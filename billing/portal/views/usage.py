@@ -4,12 +4,10 @@ from datetime import timedelta
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from billing.portal.access import CustomerRequest, customer_page, customer_render
+from billing.portal.access import CustomerRequest, back_to, customer_page, customer_render
 from billing.portal.forms import UsageForm
 from billing.portal.usage_reports import Question, Report, usage_report
 from config.csv_files import csv_response, inert_cells
@@ -42,8 +40,7 @@ def usage_csv(request: CustomerRequest) -> HttpResponseBase:
     today = timezone.now().astimezone(request.customer.zone).date()
     form = UsageForm(request.GET, meters=meters, today=today, is_file=True) if meters else None
     if form is None or not form.is_valid():
-        address = reverse("portal-usage", args=[request.customer.key])
-        return redirect(f"{address}?{request.GET.urlencode()}")
+        return back_to(request, "portal-usage")
     question = question_of(request, form)
     groups = [question.group_by] if question.group_by else []
     rows = usage_export(

@@ -45,6 +45,7 @@ VOID = {"customer": "acme", "event": "e", "action": "void", "reason": "x"}
 
 TABLE = [
     Row("events", "post", "events", 200, EVENT),
+    Row("events", "get", "events?customer=acme", UNKNOWN),
     Row("usage", "get", f"usage?meter=calls&customer=acme&{JANUARY}", UNKNOWN),
     Row("meter-list", "get", "meters", 200),
     Row("meter-list", "post", "meters", SCOPE, {"key": "x", "name": "X"}),

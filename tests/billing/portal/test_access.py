@@ -21,6 +21,7 @@ PAGES = {
     "portal-usage": OPEN_TO_MEMBERS,
     "portal-usage-csv": OPEN_TO_MEMBERS,
     "portal-events": OPEN_TO_MEMBERS,
+    "portal-events-csv": OPEN_TO_MEMBERS,
     "portal-keys": OPEN_TO_MEMBERS,
     "portal-key-create": OPEN_TO_MEMBERS,
     "portal-key-revoke": OPEN_TO_MEMBERS,

@@ -179,3 +179,45 @@ def test_rows_are_taken_only_as_they_are_sent() -> None:
 )
 def test_formulas_are_made_inert_and_numbers_stay(cell: str, shown: str) -> None:
     assert inert_cells([cell]) == [shown]
+
+
+def test_the_api_lists_events_page_by_page_and_as_a_file(
+    acme: Customer, calls: Meter, operator: APIClient
+) -> None:
+    query = {"customer": "acme", "meter": "calls", "filter[endpoint]": "/a", "limit": "15"}
+
+    first = operator.get("/api/v1/events", query).json()
+    second = operator.get(first["next"]).json()
+    file = rows_of(operator.get("/api/v1/events", query | {"format": "csv"}))
+
+    assert (len(first["results"]), len(second["results"]), second["next"]) == (15, 5, None)
+    listed = [each["timestamp"] for each in first["results"] + second["results"]]
+    assert listed == sorted(listed, reverse=True) == [row[2] for row in file[1:]]
+    assert file[1][3] == '{"endpoint":"/a"}'
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"customer": "none"}, 404),
+        ({"customer": "acme", "meter": "none"}, 404),
+        ({"customer": "acme", "cursor": "x"}, 422),
+        ({"customer": "acme", "limit": "0"}, 422),
+        ({"customer": "acme", "filter[a]": "1", "filter[b]": "2"}, 422),
+    ],
+)
+def test_questions_about_events_that_make_no_sense_are_refused(
+    acme: Customer, operator: APIClient, query: dict[str, str], status: int
+) -> None:
+    assert operator.get("/api/v1/events", query).status_code == status
+
+
+def test_the_portal_sends_events_as_a_file(acme: Customer, client: Client) -> None:
+    report([event("=cmd", timestamp=MARCH.isoformat())], at=MARCH)
+    client.force_login(factories.make_member(acme))
+
+    rows = rows_of(client.get("/portal/acme/events.csv"))
+    refused = client.get("/portal/acme/events.csv", {"start": "never"})
+
+    assert rows[1][:2] == ["'=cmd", "api.request"]
+    assert refused.status_code == 302
