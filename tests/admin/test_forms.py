@@ -22,6 +22,7 @@ CUSTOMER = {
     "currency": "EUR",
     "time_zone": "Europe/Paris",
     "locale": "fr",
+    "tax_status": "taxable",
 }
 # Every table of a page sends how many rows it has.
 NO_ROWS = {

@@ -119,13 +119,15 @@ def use(customer: Customer, meter: Meter) -> None:
 
 
 def add_coupon(customer: Customer) -> None:
-    coupon = create_coupon(key=f"coupon-{customer.key}", name="Welcome", percent_off=Decimal(10))
+    coupon = create_coupon(
+        key=f"coupon-{customer.key}", name="Welcome", percent_off=10, prices=["x"]
+    )
     subscription = customer.subscriptions.get()
     redeem_coupons(subscription=subscription, coupons=[coupon], at=APRIL)
 
 
 def add_credit(customer: Customer) -> None:
-    grant_credit(customer=customer, name="Prepaid", amount=Decimal(5), at=APRIL)
+    grant_credit(customer=customer, name="Prepaid", amount=Decimal(5), currency="EUR", at=APRIL)
 
 
 def add_stripe(invoice: Invoice) -> None:
