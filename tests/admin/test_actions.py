@@ -68,7 +68,7 @@ def test_finalize_issues_a_draft_and_notes_who_did_it(desk: Client, draft: Invoi
 
     draft.refresh_from_db()
     assert draft.status == Invoice.Status.OPEN
-    assert message == f"Invoice {draft.number} over $10.20 is issued."
+    assert message == f"Invoice {draft.number} over $12.24 is issued."
     entry = LogEntry.objects.get(object_id=str(draft.pk), user__email="staff@example.com")
     assert "Finalize" in entry.get_change_message()
 
@@ -85,7 +85,7 @@ def test_recompute_takes_late_usage_in(desk: Client, draft: Invoice) -> None:
 
     message = press(desk, button(draft, "recompute"))
 
-    assert message == "The draft is now over $10.30."
+    assert message == "The draft is now over $12.36."
 
 
 def test_void_says_that_nothing_is_owed(desk: Client, draft: Invoice) -> None:
