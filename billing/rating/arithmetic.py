@@ -68,6 +68,12 @@ def portion(amount: Decimal, fraction: Fraction) -> Decimal:
     return cut(quotient(amount * fraction.numerator, Decimal(fraction.denominator)), GUARD_PLACES)
 
 
+def trimmed(value: Decimal) -> Decimal:
+    """Return the same value without zeros that its fraction ends in: 1.5 for 1.500."""
+    whole = value.to_integral_value()
+    return whole if whole == value else value.normalize(_ROUNDING)
+
+
 def plain(value: Decimal) -> str:
     """Write a decimal without an exponent: 1000, never 1E+3."""
     return format(value, "f")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from billing.models import Invoice, InvoiceLine
-from billing.rating.arithmetic import exact_arithmetic, plain
+from billing.rating.arithmetic import exact_arithmetic, plain, trimmed
 from billing.rating.money import round_amount
 from billing.rating.periods import Period
 from billing.rating.steps import Step
@@ -72,10 +72,11 @@ def create_one_off_invoice(
 
 def line_of(line: OneOffLine, customer: Customer, at: datetime) -> StatementLine:
     """Return the line, its amount rounded to the currency."""
+    quantity, unit_amount = trimmed(line.quantity), trimmed(line.unit_amount)
     with exact_arithmetic():
-        exact = line.quantity * line.unit_amount
+        exact = quantity * unit_amount
         amount = round_amount(exact, customer.currency)
-        steps = [Step("units", "All units", exact, line.quantity, line.unit_amount)]
+        steps = [Step("units", "All units", exact, quantity, unit_amount)]
         if amount != exact:
             steps.append(Step("rounding", "Rounding", amount - exact))
     return StatementLine(
@@ -83,10 +84,11 @@ def line_of(line: OneOffLine, customer: Customer, at: datetime) -> StatementLine
         price=PRICE,
         meter="",
         description=line.description,
-        quantity=line.quantity,
+        quantity=quantity,
         amount=amount,
+        discount=round_amount(Decimal(0), customer.currency),
         period_start=at,
         period_end=at,
-        document={"unit_amount": plain(line.unit_amount)},
+        document={"unit_amount": plain(unit_amount)},
         steps=[step.as_document() for step in steps],
     )

@@ -97,7 +97,7 @@ def unknown_customer(key: str) -> Reason:
 
 def timestamp_out_of_range(at: datetime, earliest: datetime, latest: datetime) -> Reason:
     bound = f"before {earliest:{INSTANT}}" if at < earliest else f"after {latest:{INSTANT}}"
-    message = f"The timestamp lies {bound}; an operator's backfill may reach further."
+    message = f"The timestamp lies {bound}. An operator's backfill takes those of 1970 to 2199."
     return Reason("timestamp_out_of_range", message)
 
 

@@ -200,6 +200,15 @@ def test_an_invoice_is_billed_by_hand(outsider: Outsider) -> None:
     assert outsider.post(f"invoices/{draft['id']}/finalize")["number"] == "INV-000002"
 
 
+def test_a_line_billed_by_hand_has_the_decimals_it_was_written_with(outsider: Outsider) -> None:
+    lines = [{"description": "Training", "unit_amount": "99.95", "quantity": "1.5"}]
+    [line] = outsider.post("invoices", customer="acme", lines=lines, finalize=True)["lines"]
+    assert (line["quantity"], line["discount"]) == ("1.5", "0.00")
+    units, rounding = line["steps"]
+    assert (units["quantity"], units["unit_amount"], units["amount"]) == ("1.5", "99.95", "149.925")
+    assert rounding["amount"] == "0.005"
+
+
 def test_a_planned_change_is_taken_back(outsider: Outsider) -> None:
     outsider.plan(flat("10"))
     outsider.plan(flat("20"), key="team")
