@@ -50,7 +50,9 @@ class PastDueFilter(SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> QuerySet[Invoice]:
         if self.value() is None:
             return queryset
-        unpaid = queryset.filter(status=Invoice.Status.OPEN, amount_paid__lt=F("total"))
+        unpaid = queryset.filter(
+            status=Invoice.Status.OPEN, amount_paid__lt=F("total") - F("amount_credited")
+        )
         return unpaid.filter(due_at__lt=timezone.now()) if self.value() == "past_due" else unpaid
 
 

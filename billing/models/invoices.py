@@ -122,6 +122,9 @@ class Invoice(models.Model):
     credits = ExactDecimalField(default=Decimal(0))
     total = ExactDecimalField(default=Decimal(0))
     amount_paid = ExactDecimalField(default=Decimal(0))
+    amount_credited = ExactDecimalField(
+        default=Decimal(0), help_text="What credit notes took off while it was still owed."
+    )
     discounts = models.JSONField(
         default=list, blank=True, help_text="For each coupon: key, name and amount."
     )
@@ -180,7 +183,8 @@ class Invoice(models.Model):
         """Money still owed, in the invoice's currency; nothing on a void invoice."""
         if self.status == self.Status.VOID:
             return Decimal(self.total - self.total)
-        return Decimal(self.total - self.amount_paid)
+        owed = self.total - self.amount_paid - self.amount_credited
+        return Decimal(max(owed, self.total - self.total))
 
     def is_past_due(self, at: datetime) -> bool:
         return self.status == self.Status.OPEN and self.due_at is not None and self.due_at < at

@@ -64,13 +64,13 @@ def open_totals(customer: Customer | None = None) -> list[CurrencyTotal]:
     invoices = Invoice.objects.filter(status=Invoice.Status.OPEN)
     if customer is not None:
         invoices = invoices.filter(customer=customer)
-    return _totals(invoices, F("total") - F("amount_paid"))
+    return _totals(invoices, F("total") - F("amount_paid") - F("amount_credited"))
 
 
 def overdue_totals(at: datetime) -> list[CurrencyTotal]:
     """Return what is still owed on open invoices whose due date had passed by `at`."""
     invoices = Invoice.objects.filter(status=Invoice.Status.OPEN, due_at__lt=at)
-    return _totals(invoices, F("total") - F("amount_paid"))
+    return _totals(invoices, F("total") - F("amount_paid") - F("amount_credited"))
 
 
 def issued_totals(*, start: datetime, end: datetime) -> list[CurrencyTotal]:

@@ -142,7 +142,8 @@ def credit_what_is_negative(draft: Issue, at: datetime) -> list[CreditNote]:
     for line in draft.lines:
         if line.amount < 0 and line.original is not None:
             by_invoice[line.original.invoice_id].append(line)
-    originals = Invoice.objects.in_bulk(by_invoice)
+    owed = Invoice.objects.select_for_update().order_by("pk").filter(pk__in=by_invoice)
+    originals = {each.pk: each for each in owed}
     notes = [write_credit_note(originals[pk], lines, draft, at) for pk, lines in by_invoice.items()]
     moved = {line.pk for lines in by_invoice.values() for line in lines}
     InvoiceLine.objects.filter(pk__in=moved).delete()
@@ -193,7 +194,16 @@ def write_credit_note(
     note.cutoff = None if draft.cutoff is None else draft.cutoff.document
     note.digest = digest_of(note, note_lines, CREDIT_NOTE_CONTENT)
     note.save()
+    take_off_what_is_owed(invoice, note.total)
     return note
+
+
+def take_off_what_is_owed(invoice: Invoice, amount: Decimal) -> None:
+    """Lower what is still owed on a locked invoice; what was paid already is paid back instead."""
+    credited = min(amount, max(invoice.amount_due, Decimal(0)))
+    if credited:
+        invoice.amount_credited += credited
+        invoice.save(update_fields=["amount_credited"])
 
 
 def negated(step: dict[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def record_payment(
         invoice=locked, source=source, external_id=external_id, amount=amount, paid_at=paid_at
     )
     locked.amount_paid += amount
-    if locked.status in OWED and locked.amount_paid >= locked.total:
+    if locked.status in OWED and locked.amount_due <= 0:
         locked.status, locked.paid_at = Invoice.Status.PAID, paid_at
     locked.save(update_fields=["amount_paid", "status", "paid_at"])
     return payment

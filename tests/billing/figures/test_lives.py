@@ -1,5 +1,7 @@
 """What subscriptions go through, driven from outside, with amounts checked by hand."""
 
+from decimal import Decimal
+
 import pytest
 from rest_framework.test import APIClient
 
@@ -184,6 +186,19 @@ def test_a_voided_event_comes_back_in_a_credit_note_where_no_invoice_will_come(
     outsider.night("2026-02-03T00:00:00Z")
     assert outsider.totals() == ["6.00"]
     assert credit_notes() == [("CN-000001", "2.00", "INV-000001")]
+
+
+def test_a_credit_note_lowers_what_is_still_owed(outsider: Outsider) -> None:
+    outsider.plan(flat("31", timing="advance"))
+    subscription = outsider.subscribe("2026-01-01T00:00:00Z")
+    outsider.night("2026-01-01T02:00:00Z")
+    outsider.post(f"subscriptions/{subscription}/cancel", at="2026-01-11T00:00:00Z")
+    outsider.night("2026-02-03T00:00:00Z")
+    [invoice] = outsider.invoices()
+    [(_, credited, _)] = credit_notes()
+    due = Decimal(invoice["total"]) - Decimal(credited)
+    assert (invoice["total"], Decimal(invoice["amount_due"])) == ("31.00", due)
+    assert due < 31
 
 
 def test_an_invoice_is_billed_by_hand(outsider: Outsider) -> None:
