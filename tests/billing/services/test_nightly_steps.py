@@ -93,6 +93,8 @@ def die_and_run_again(number: int) -> list[Any]:
     return documents()
 
 
+# Nobody closes the cursors of what was killed.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.usefixtures("company")
 def test_a_night_killed_at_any_statement_is_made_good_by_the_next() -> None:
     statements = 0
