@@ -141,6 +141,9 @@ def stripe_alarms(stripe: StripeCounts) -> Iterator[Alarm]:
     if stripe.differences:
         text = f"{counted(stripe.differences, 'difference')} from Stripe found when last compared."
         yield Alarm(text, listing("billing_stripereconciliation"))
+    if stripe.not_compared and not stripe.halted:
+        text = f"The last comparison with Stripe was not carried through: {stripe.not_compared}"
+        yield Alarm(text, listing("billing_stripereconciliation"))
     if stripe.operations:
         text = f"{counted(stripe.operations, 'operation')} at Stripe held for a person."
         yield Alarm(text, listing("billing_stripeoperation", status__exact="attention"))

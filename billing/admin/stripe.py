@@ -127,7 +127,7 @@ class StripePushAdmin(ReadOnlyAdmin[StripePush]):
                     "stripe_status",
                     "payment_page",
                     "collection_method",
-                    "is_delivery_unknown",
+                    "delivery",
                     "attempt_count",
                     "next_payment_attempt_at",
                 )
@@ -146,7 +146,13 @@ class StripePushAdmin(ReadOnlyAdmin[StripePush]):
             },
         ),
     )
-    readonly_fields = ("invoice_link", "status_badge", "payment_page", "what_happens_next")
+    readonly_fields = (
+        "invoice_link",
+        "status_badge",
+        "payment_page",
+        "delivery",
+        "what_happens_next",
+    )
 
     actions_detail = ("push",)
 
@@ -184,6 +190,10 @@ class StripePushAdmin(ReadOnlyAdmin[StripePush]):
     @display(description="What happens next")
     def what_happens_next(self, push: StripePush) -> str:
         return stripe_words.what_happens_next(push, current_halt())
+
+    @display(description="E-mail")
+    def delivery(self, push: StripePush) -> str:
+        return stripe_words.delivery(push)
 
     @display(description="Payment page")
     def payment_page(self, push: StripePush) -> str:

@@ -24,6 +24,18 @@ def what_happens_next(push: StripePush, queue: StripeQueue | None) -> str:
     return f"It goes on by itself from what Stripe has. {AGAIN.format(push.retry_at)}"
 
 
+def delivery(push: StripePush) -> str:
+    """Return whether Stripe mailed the invoice, as far as that is known."""
+    if push.is_delivery_unknown:
+        return "Stripe was asked to mail it and did not answer: whether it did is not known."
+    if push.collection_method == Collection.CHARGE_AUTOMATICALLY:
+        return "None: the payment method is charged."
+    step = push.steps.filter(name="deliver", completed_at__isnull=False).first()
+    if step is None:
+        return "Not yet."
+    return "Stripe mailed it." if step.started_at else "None: the customer has no address."
+
+
 def halted(queue: StripeQueue) -> str:
     probe = f" One call tries it again at {queue.probe_at:%H:%M} UTC." if queue.probe_at else ""
     return (

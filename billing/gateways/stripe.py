@@ -62,6 +62,8 @@ from billing.gateways.values import (
     WebhookMessage,
 )
 
+logger = logging.getLogger(__name__)
+
 API_VERSION = stripe.api_version
 STRIPE_API_BASE = "https://api.stripe.com"
 TIMEOUT_SECONDS = (5, 30)
@@ -333,9 +335,24 @@ def default_rate(api_base: str, livemode: bool) -> int:
 def sorted_error(error: stripe.StripeError) -> StripeGatewayError:
     """Return our error for the SDK's, by what has to be done about it."""
     kind = error_kind(error)
-    message = error.user_message or str(error) or "Stripe did not answer."
+    message = unknown_outcome(error) if kind is OutcomeUnknownError else said_by_stripe(error)
     code = str(getattr(error.error, "code", "") or "") if error.error else ""
     return kind(message, code=code, request_id=error.request_id or "")
+
+
+def said_by_stripe(error: stripe.StripeError) -> str:
+    return error.user_message or str(error) or "Stripe gave no reason."
+
+
+def unknown_outcome(error: stripe.StripeError) -> str:
+    """Return what is known in words: the SDK's own are those of the network's libraries."""
+    logger.warning("No readable answer from Stripe: %s", error)
+    if error.http_status is None:
+        return "Stripe did not answer, so whether it did what was asked is not known."
+    return (
+        f"Stripe's answer (HTTP {error.http_status}) could not be read, so whether it did what "
+        "was asked is not known."
+    )
 
 
 def error_kind(error: stripe.StripeError) -> type[StripeGatewayError]:

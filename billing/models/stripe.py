@@ -59,7 +59,7 @@ class StripeCustomer(models.Model):
 
     @override
     def __str__(self) -> str:
-        return self.stripe_id or f"{self.customer} (not at Stripe yet)"
+        return f"{self.customer} at Stripe"
 
 
 class StripePush(QueuedWork):
@@ -111,7 +111,7 @@ class StripePush(QueuedWork):
 
     @override
     def __str__(self) -> str:
-        return self.stripe_invoice_id or f"{self.invoice} (not at Stripe yet)"
+        return f"Push of {self.invoice}"
 
 
 class StripePushStep(models.Model):

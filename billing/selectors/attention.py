@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Count, Q, QuerySet
 
 from billing.models import Invoice, StripeEvent, StripeOperation, StripePush
-from billing.selectors.stripe import current_halt, last_reconciliation
+from billing.selectors.stripe import current_halt, last_comparison, last_reconciliation
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,13 @@ class StripeCounts:
     operations: int
     halted: str
     differences: int
+    not_compared: str
 
 
 def stripe_counts() -> StripeCounts:
-    halt, compared = current_halt(), last_reconciliation()
+    halt, last = current_halt(), last_reconciliation()
+    # One that was not carried through says nothing of what the one before it found.
+    compared = last_comparison() if last is not None and last.halted else last
     return StripeCounts(
         attention=pushes_needing_attention().count(),
         under_way=StripePush.objects.filter(status=StripePush.Status.PENDING).count(),
@@ -51,4 +54,5 @@ def stripe_counts() -> StripeCounts:
         operations=StripeOperation.objects.filter(status=StripeOperation.Status.ATTENTION).count(),
         halted="" if halt is None else halt.reason,
         differences=0 if compared is None else len(compared.differences),
+        not_compared="" if last is None else last.halted,
     )

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Count, F, Prefetch, Sum
+from django.db.models import Count, F, Prefetch, QuerySet, Sum
 
-from billing.models import Invoice, InvoiceLine
+from billing.models import Invoice, InvoiceLine, PaymentReversal
 from billing.models.invoices import InvoiceQuerySet
 from billing.rating.money import round_amount
 from config.errors import NotFoundError
@@ -57,6 +57,11 @@ def visible_invoice(principal: Principal, name: str) -> Invoice:
     if found is None:
         raise NotFoundError(f"There is no invoice {name!r}.")
     return found
+
+
+def reversals_of(invoice: Invoice) -> QuerySet[PaymentReversal]:
+    """Return what went back of the payments of an invoice, or is asked back, oldest first."""
+    return PaymentReversal.objects.filter(payment__invoice=invoice).order_by("created_at", "pk")
 
 
 def open_totals(customer: Customer | None = None) -> list[CurrencyTotal]:

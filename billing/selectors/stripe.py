@@ -109,4 +109,10 @@ def current_halt() -> StripeQueue | None:
 
 
 def last_reconciliation() -> StripeReconciliation | None:
+    """Return the last comparison that came to its end, whether it was carried through or not."""
     return StripeReconciliation.objects.filter(finished_at__isnull=False).first()
+
+
+def last_comparison() -> StripeReconciliation | None:
+    """Return the last one that was carried through: what it found holds until the next one."""
+    return StripeReconciliation.objects.filter(finished_at__isnull=False, halted="").first()

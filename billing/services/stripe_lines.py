@@ -62,11 +62,22 @@ def total_lines(invoice: Invoice, charged: Decimal) -> list[LineDraft]:
             period_end=invoice.period_end,
         )
         for reference, description, amount in (
-            ("discount", "Discount", invoice.discount),
+            *discounts_of(invoice),
             ("credits", "Credits applied", invoice.credits),
         )
         if amount
     ]
+
+
+def discounts_of(invoice: Invoice) -> list[tuple[str, str, Decimal]]:
+    """Return what each coupon takes off: its reference, its name and the amount."""
+    named = [
+        (f"discount {each['coupon']}", each["name"], Decimal(each["amount"]))
+        for each in invoice.discounts
+    ]
+    if sum((amount for _, _, amount in named), start=ZERO) == invoice.discount:
+        return named
+    return [("discount", "Discount", invoice.discount)]
 
 
 def rolled_up(invoice: Invoice, lines: Sequence[InvoiceLine], limit: int) -> list[LineDraft]:

@@ -133,8 +133,9 @@ def refuse_foreign_lines(job: PushJob, present: Counter[str]) -> None:
     doubled = [reference for reference, count in present.items() if count > 1]
     if foreign or doubled:
         raise NeedsAttentionError(
-            f"Draft {job.push.stripe_invoice_id} at Stripe has {foreign} lines that are not ours "
-            f"and {len(doubled)} of ours twice. Remove them there, or delete the draft."
+            f"Draft {job.push.stripe_invoice_id} at Stripe has lines that this invoice has not: "
+            f"{foreign} not ours, {len(doubled)} of ours twice. Remove them there, or delete the "
+            "draft."
         )
 
 

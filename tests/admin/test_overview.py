@@ -13,7 +13,7 @@ from django.utils import timezone
 from django_q.models import Task
 
 from billing.admin.tiles import Tile
-from billing.models import BillingRun, Invoice, StripePush, Subscription
+from billing.models import BillingRun, Invoice, StripePush, StripeReconciliation, Subscription
 from customers.models import Customer
 from metering.models import FoldingRound
 from tests.admin import world
@@ -100,6 +100,21 @@ def test_money_is_told_by_currency(desk: Client, subscription: Subscription, now
     assert tile(desk, "Open invoices").figures == ("¥500", "$16.00")
     assert tile(desk, "Open invoices").note == "3 invoices, 0 past due"
     assert tile(desk, "Invoiced this month").figures == ("¥500", "$20.00")
+
+
+def test_a_comparison_cut_off_hides_nothing_of_the_one_before(desk: Client, now: datetime) -> None:
+    good_run(now)
+    earlier = now - timedelta(days=1)
+    differences = [{"kind": "missing", "invoice": "A-1", "message": "It is gone."}]
+    StripeReconciliation.objects.create(
+        at=earlier, started_at=earlier, finished_at=earlier, differences=differences
+    )
+    StripeReconciliation.objects.create(at=now, finished_at=now, halted="Stripe did not answer.")
+
+    assert alarms(desk) == [
+        "1 difference from Stripe found when last compared.",
+        "The last comparison with Stripe was not carried through: Stripe did not answer.",
+    ]
 
 
 def test_what_is_late_is_told(desk: Client, subscription: Subscription, now: datetime) -> None:

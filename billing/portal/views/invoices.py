@@ -11,9 +11,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from billing.models import Invoice
+from billing.models import Invoice, PaymentReversal
 from billing.portal.access import CustomerRequest, customer_page, customer_render
-from billing.selectors.invoices import issued_invoices
+from billing.selectors.invoices import issued_invoices, reversals_of
+from billing.services.payments import DISPUTED, REFUNDED
 from billing.services.pdfs import invoice_pdf
 from config.pdf_files import pdf_response
 
@@ -52,6 +53,11 @@ def invoice_detail(request: CustomerRequest, number: str) -> HttpResponse:
         "row": row,
         "invoice": invoice,
         "currency": invoice.currency,
+        "given_back": [
+            (words, reversal)
+            for reversal in reversals_of(invoice)
+            if (words := reversal_words(reversal))
+        ],
         # Its days stay those of the zone it was issued in.
         "zone": invoice.buyer["time_zone"],
     }
@@ -73,6 +79,17 @@ def invoice_row(invoice: Invoice, at: datetime) -> InvoiceRow:
         status="past due" if is_past_due else invoice.get_status_display().lower(),
         pay_url=pay_url(invoice),
     )
+
+
+def reversal_words(reversal: PaymentReversal) -> str:
+    """Return what a customer calls money that went back, nothing for money that did not."""
+    if reversal.kind == PaymentReversal.Kind.REFUND:
+        if reversal.status not in REFUNDED:
+            return ""
+        return "Refunded" if reversal.status == "succeeded" else "Refund under way"
+    if reversal.status in DISPUTED:
+        return "Disputed through your bank"
+    return "Returned by your bank after a dispute" if reversal.status == "lost" else ""
 
 
 def pay_url(invoice: Invoice) -> str:

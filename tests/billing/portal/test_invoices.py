@@ -5,6 +5,7 @@ from django.test import Client
 
 from billing.models import Invoice, StripePush
 from billing.services.invoicing import bill_customers, void_invoice
+from billing.services.payments import record_payment
 from customers.models import Customer
 from tests.billing.plans import subscribe
 from tests.billing.portal.pages import words
@@ -75,6 +76,32 @@ def test_a_part_payment_is_taken_off_what_is_due(client: Client, invoice: Invoic
     text = words(client.get(f"{INVOICES}{invoice.number}/"))
 
     assert "Paid $50.00 Still due $7.00" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "shown"),
+    [
+        ("refund", "succeeded", "Refunded, Mar 10, 2026 $5.00"),
+        ("refund", "pending", "Refund under way, Mar 10, 2026 $5.00"),
+        ("refund", "failed", ""),
+        ("dispute", "needs_response", "Disputed through your bank, Mar 10, 2026 $5.00"),
+        ("dispute", "lost", "Returned by your bank after a dispute, Mar 10, 2026 $5.00"),
+        ("dispute", "won", ""),
+    ],
+)
+def test_money_that_went_back_is_told_beside_the_payment(
+    client: Client, invoice: Invoice, kind: str, status: str, shown: str
+) -> None:
+    at = instant("2026-03-10")
+    payment = record_payment(
+        invoice=invoice, source="stripe", external_id="pay", amount=invoice.total, paid_at=at
+    )
+    payment.reversals.create(kind=kind, status=status, external_id="back", amount=5, created_at=at)
+
+    text = words(client.get(f"{INVOICES}{invoice.number}/"))
+
+    assert text.split("Still due $0.00")[1].strip().startswith(shown)
+    assert bool(shown) == ("$5.00" in text)
 
 
 def test_a_void_invoice_is_still_there(client: Client, invoice: Invoice) -> None:

@@ -11,11 +11,17 @@ from billing.gateways.minor_units import from_minor
 from billing.gateways.stripe import StripeGateway
 from billing.models import Invoice, StripePush
 from billing.sandbox.server import StripeSandbox
+from billing.services.coupons import create_coupon
+from billing.services.invoicing import bill_customers
 from billing.services.stripe_push import push_due_invoices, push_invoice, retry_pushes
 from billing.services.stripe_queue import PushOutcome
+from billing.services.subscriptions import create_subscription
 from config.errors import DomainError
+from customers.models import Customer
 from tests import factories
+from tests.billing.plans import publish_plan
 from tests.billing.stripe import cases
+from tests.billing.usage import instant, report_calls
 
 
 def test_a_push_makes_one_open_invoice_with_our_number_lines_and_total(
@@ -235,6 +241,30 @@ def test_discounts_tax_and_credits_come_to_our_total_to_the_minor_unit(
     tax = sum(item["amount"] for item in found["total_taxes"])
     assert from_minor(tax, currency) == invoice.tax
     assert all(item["amount"] >= 0 for item in found["total_taxes"])
+
+
+def test_each_line_coupon_and_tax_of_a_billed_month_is_at_stripe_as_it_is_here(
+    sandbox: StripeSandbox, gateway: StripeGateway, acme: Customer
+) -> None:
+    acme.tax_rates.add(factories.make_tax_rate("vat", percent="20"))
+    acme.tax_rates.add(factories.make_tax_rate("city", percent="1.375"))
+    third = create_coupon(key="third", name="A third", percent_off=Decimal("33.33"))
+    cents = create_coupon(key="c", name="Cents", amount_off=Decimal("0.07"), currency="USD")
+    plan, start = publish_plan().plan, instant("2026-02-01")
+    create_subscription(customer=acme, plan=plan, start_at=start, coupons=[third, cents])
+    report_calls(acme, "2026-02-10T09:00", 13)
+    bill_customers(customer_ids=[acme.pk], at=instant("2026-03-03"))
+    invoice = acme.invoices.get()
+    push_invoice(invoice=invoice, gateway=gateway, at=instant("2026-03-03"))
+    (found,) = cases.records(sandbox, "invoice")
+    assert from_minor(found["total"], "USD") == invoice.total
+    sent = cases.records(sandbox, "line_item")
+    lines = [(line.description, line.amount) for line in invoice.lines.all()]
+    lines += [(each["name"], -Decimal(each["amount"])) for each in invoice.discounts]
+    assert [(item["description"], from_minor(item["amount"], "USD")) for item in sent] == lines
+    taxes = [Decimal(tax["amount"]) for tax in invoice.taxes]
+    parts = [[tax["amount"] for tax in item["taxes"]] for item in sent if item["taxes"]]
+    assert [from_minor(sum(each), "USD") for each in zip(*parts, strict=True)] == taxes
 
 
 def test_an_invoice_of_250_lines_with_a_discount_is_rolled_up_to_make_room(
