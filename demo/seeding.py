@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django_q.models import OrmQ
@@ -25,7 +24,6 @@ from rich.progress import Progress
 from billing.gateways.stripe import StripeGateway, gateway_from_settings
 from billing.models import Invoice, Plan, StripePush
 from billing.models.freezing import EMPTYING
-from billing.sandbox.account import API_VERSION
 from billing.sandbox.server import StripeSandbox
 from billing.services.catalog import create_plan
 from billing.services.nightly import run_nightly
@@ -213,7 +211,8 @@ def settle(at: datetime, until: datetime, gateway: StripeGateway, sandbox: str) 
         age = at - (push.invoice.issued_at or at)
         if key == LEFT and is_last_of_its_subscription(push.invoice):
             if age > timedelta(days=25):
-                post(f"{sandbox}/v1/invoices/{push.stripe_invoice_id}/mark_uncollectible")
+                given_up = push.stripe_invoice_id
+                gateway.mark_uncollectible(given_up, key=f"demo:uncollectible:{given_up}")
         elif key == WAIVED and push.invoice.number == first_number(WAIVED):
             post(f"{sandbox}/_sandbox/invoices/{push.stripe_invoice_id}/void")
         elif age >= timedelta(days=PAYS_AFTER_DAYS) and not (key == OWES and is_last):
@@ -244,11 +243,7 @@ def set_clock(sandbox: str, at: datetime) -> None:
 
 def post(url: str, document: dict[str, object] | None = None) -> None:
     """Do at the sandbox what a person does there, or in Stripe's dashboard."""
-    headers = {
-        "Authorization": f"Bearer {settings.STRIPE_SECRET_KEY}",
-        "Stripe-Version": API_VERSION,
-    }
     body = json.dumps(document).encode() if document else b""
-    request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310
+    request = urllib.request.Request(url, body, method="POST")  # noqa: S310
     with closing(urllib.request.urlopen(request, timeout=10)) as answer:  # noqa: S310
         answer.read()
