@@ -51,13 +51,6 @@ def test_a_wrong_term_names_its_field(terms: dict[str, Any], field: str) -> None
     assert refused.value.field == field
 
 
-def test_a_model_that_no_invoice_bills_is_refused_by_name() -> None:
-    share = {"key": "payments", "meter": "payments", "model": "percentage", "rate": "1"}
-    with pytest.raises(InvalidInputError, match="invoices do not bill it yet") as refused:
-        publish_plan(share)
-    assert refused.value.field == "prices.0.model"
-
-
 def test_a_draft_is_changed_and_then_published_as_it_is() -> None:
     first = publish_plan()
     draft = catalog.draft_version(plan=first.plan, prices=[])

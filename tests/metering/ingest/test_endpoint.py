@@ -90,8 +90,8 @@ def test_without_a_key_or_with_a_wrong_one_nothing_is_taken(api: Api, acme: Cust
     assert stored_ids() == []
 
 
-def test_reading_is_not_offered_here(operator: APIClient) -> None:
-    assert operator.get(URL).status_code == 405
+def test_replacing_is_not_offered_here(operator: APIClient) -> None:
+    assert operator.put(URL).status_code == 405
 
 
 @pytest.mark.parametrize(
