@@ -1,13 +1,14 @@
 """`Idempotency-Key`: a POST that is sent again under the same key is done once.
 
 The work and the memory of its answer are one transaction: whoever dies in between leaves neither.
-Only success is remembered. A refused request did nothing, so it may be put right and sent again.
+Only success is remembered. A refused request did nothing, so it may be put right and sent again. Nor
+is an answer that is written as it is worked out: such requests store nothing.
 """
 
 import json
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
@@ -91,7 +92,7 @@ def once(request: HttpRequest, api_key: ApiKey, get_response: GetResponse) -> Ht
                 headers={REPLAYED: "true"},
             )
         response = get_response(request)
-        if 200 <= response.status_code < 300:
+        if 200 <= response.status_code < 300 and not response.streaming:
             services.remember_answer(
                 api_key=api_key,
                 name=name,
@@ -113,7 +114,8 @@ def digest_of(request: HttpRequest) -> bytes:
         raise TooLargeError(f"A request with an {HEADER} has at most {limit} bytes.") from error
     except UnreadablePostError as error:
         raise exceptions.ParseError("The body ended before its announced length.") from error
-    return sha256(f"{request.get_full_path()}\n".encode() + body).digest()
+    head = f"{request.get_full_path()}\n{request.content_type}\n"
+    return sha256(head.encode() + body).digest()
 
 
 def body_of(response: HttpResponseBase) -> str:
@@ -121,7 +123,7 @@ def body_of(response: HttpResponseBase) -> str:
     remembered: Any = getattr(response, "remembered", None)
     if remembered is not None:
         return json.dumps(remembered, default=str)
-    return response.content.decode() if isinstance(response, HttpResponse) else ""
+    return cast("HttpResponse", response).content.decode()
 
 
 def in_progress() -> JsonResponse:

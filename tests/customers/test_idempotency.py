@@ -51,6 +51,17 @@ def test_the_same_key_for_another_request_is_refused(operator: APIClient) -> Non
         assert answer.json()["error"]["code"] == "idempotency_key_reused"
 
 
+def test_lines_answered_one_by_one_are_answered_again(operator: APIClient) -> None:
+    headers = {"Idempotency-Key": "try-1"}
+    lines, url = "application/x-ndjson", "/api/v1/quotes"
+    first, second = (
+        operator.post(url, b"{}", content_type=lines, headers=headers).getvalue() for _ in range(2)
+    )
+    assert first == second != b""
+    refused = operator.post(url, b"{}", content_type="application/json", headers=headers)
+    assert refused.status_code == 422
+
+
 def test_each_api_key_has_names_of_its_own(
     operator: APIClient, api: Callable[[str], APIClient]
 ) -> None:
