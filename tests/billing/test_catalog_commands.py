@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from billing.models import Plan, PlanVersion
+from billing.models import Coupon, Plan, PlanVersion
 
 CATALOG = """
 meters:
@@ -79,3 +79,44 @@ def test_what_is_exported_is_applied_without_a_change(catalog: Path) -> None:
     catalog.write_text(run("export_catalog"))
     assert "unit_amount: '0.002'" in catalog.read_text()
     assert "0 created, 0 changed, 2 unchanged." in run("apply_catalog", str(catalog))
+
+
+COUPONS = """
+coupons:
+  - {key: welcome, name: Welcome, percent_off: "12.5", duration: repeating, duration_months: 3}
+  - {key: ten, amount_off: "10.00", currency: USD, max_per_customer: null, valid_until: 2030-01-01T00:00:00Z}
+"""
+
+
+def test_coupons_are_made_once_and_exported_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "coupons.yaml"
+    path.write_text(COUPONS)
+    assert "2 created" in run("apply_catalog", str(path))
+    assert "2 unchanged" in run("apply_catalog", str(path))
+    ten = Coupon.objects.get(key="ten")
+    assert (ten.amount_off, ten.max_per_customer, ten.is_active) == (10, None, True)
+
+    path.write_text(run("export_catalog"))
+    assert "2 unchanged" in run("apply_catalog", str(path))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"12.5"', '"20"', "never changes"),
+        ("2030-01-01T00:00:00Z", "2030-01-01", "with its offset"),
+        ("currency: USD, ", "", "currency"),
+        ("name: Welcome", "nmae: Welcome", "nmae"),
+    ],
+)
+def test_a_coupon_that_breaks_a_promise_or_is_none_is_refused(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    path = tmp_path / "coupons.yaml"
+    path.write_text(COUPONS)
+    if words == "never changes":
+        run("apply_catalog", str(path))
+    path.write_text(COUPONS.replace(old, new))
+
+    told = " ".join(refusal(str(path)))
+    assert words in told

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from billing.rating.documents import Fields
 from billing.rating.errors import PriceError
+from billing.services.catalog_file.coupons import Coupons
 from billing.services.catalog_file.meters import Meters
 from billing.services.catalog_file.plans import Plans
 from billing.services.catalog_file.sections import Change, Options, Section
@@ -16,7 +17,7 @@ from billing.services.quotes import invalid_input_for_price_errors
 from config.errors import DomainError, InvalidInputError
 
 # The registry: what the entries of one refer to stands in those before it.
-SECTIONS: tuple[Section, ...] = (Meters(), Plans())
+SECTIONS: tuple[Section, ...] = (Meters(), Plans(), Coupons())
 
 
 class CatalogRefusedError(DomainError):
