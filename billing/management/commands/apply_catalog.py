@@ -21,7 +21,7 @@ SIGNS = {"created": "+", "changed": "~", "unchanged": "="}
 
 class Command(BaseCommand):
     help = (
-        "Create and change meters and plans as a YAML catalogue describes them (docs/catalog.md): "
+        "Create and change meters, plans and coupons as a YAML catalogue describes them (docs/catalog.md): "
         "all of it or nothing, the difference printed first. What it does not name stays."
     )
 
