@@ -35,6 +35,7 @@ def customer_state(found: "stripe.Customer") -> CustomerState:
 def invoice_state(found: "stripe.Invoice") -> InvoiceState:
     currency = found.currency.upper()
     failed = found.last_finalization_error
+    from_balance, to_balance = balance_moves(found)
     return InvoiceState(
         id=found.id,
         status=found.status or "",
@@ -45,15 +46,29 @@ def invoice_state(found: "stripe.Invoice") -> InvoiceState:
         amount_paid=from_minor(found.amount_paid, currency),
         credited=from_minor(found.pre_payment_credit_notes_amount, currency),
         credited_after_payment=from_minor(found.post_payment_credit_notes_amount, currency),
+        from_balance=from_minor(from_balance, currency),
+        to_balance=from_minor(to_balance, currency),
         hosted_invoice_url=found.hosted_invoice_url or "",
         invoice_pdf=found.invoice_pdf or "",
         paid_at=instant_or_none(found.status_transitions.paid_at),
+        finalized_at=instant_or_none(found.status_transitions.finalized_at),
         created_at=instant(found.created),
         attempt_count=found.attempt_count,
         next_payment_attempt_at=instant_or_none(found.next_payment_attempt),
         finalization_error=str(failed.message or failed.code or "") if failed else "",
         metadata=texts(found.metadata),
     )
+
+
+def balance_moves(found: "stripe.Invoice") -> tuple[int, int]:
+    """Return what finalizing took from the customer's balance, and what it added to their debt.
+
+    A balance below zero is money of the customer's, one above zero is owed by them.
+    """
+    before, after = found.starting_balance, found.ending_balance
+    if after is None:
+        return 0, 0
+    return max(min(after, 0) - before, 0), max(after - max(before, 0), 0)
 
 
 def line_state(found: "stripe.InvoiceLineItem") -> LineState:
@@ -84,6 +99,9 @@ def credit_note_state(found: "stripe.CreditNote") -> CreditNoteState:
         status=found.status,
         currency=found.currency.upper(),
         total=from_minor(found.total, found.currency),
+        refunded=from_minor(
+            sum(refund.amount_refunded for refund in found.refunds or []), found.currency
+        ),
         metadata=texts(found.metadata),
     )
 

@@ -140,7 +140,15 @@ def credit_note_params(draft: CreditNoteDraft) -> "CreditNoteCreateParams":
         "metadata": draft.metadata,
     }
     if draft.is_paid:
-        params["out_of_band_amount"] = to_minor(draft.total, draft.currency)
+        parts = {
+            "refund_amount": draft.refund,
+            "credit_amount": draft.balance,
+            "out_of_band_amount": draft.out_of_band,
+        }
+        settled: Any = {
+            name: to_minor(part, draft.currency) for name, part in parts.items() if part
+        }
+        params |= settled
     return params
 
 

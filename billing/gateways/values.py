@@ -73,7 +73,8 @@ class LineDraft:
 class CreditNoteDraft:
     """What is taken back of an invoice, in finished amounts.
 
-    Of an invoice that is paid, the money is given back outside Stripe: Stripe moves none.
+    On an invoice that is paid, `refund` of it goes back the way the money came and `balance` onto
+    the customer's balance at Stripe; what is left of the total is given back outside Stripe.
     """
 
     invoice_id: str
@@ -82,19 +83,28 @@ class CreditNoteDraft:
     memo: str
     is_paid: bool
     metadata: dict[str, str]
+    refund: Decimal = Decimal(0)
+    balance: Decimal = Decimal(0)
 
     @property
     def total(self) -> Decimal:
         return sum((amount for _, amount in self.lines), start=Decimal(0))
 
+    @property
+    def out_of_band(self) -> Decimal:
+        return self.total - self.refund - self.balance
+
 
 @dataclass(frozen=True, slots=True)
 class CreditNoteState:
+    """A credit note as Stripe has it; `refunded` is what its refunds come to."""
+
     id: str
     invoice_id: str
     status: str
     currency: str
     total: Decimal
+    refunded: Decimal = Decimal(0)
     metadata: dict[str, str] = field(default_factory=dict)
 
 
@@ -122,7 +132,11 @@ class LineState:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceState:
-    """An invoice as Stripe has it; amounts in its currency, which is upper case."""
+    """An invoice as Stripe has it; amounts in its currency, which is upper case.
+
+    When it was finalized, `from_balance` was paid with what the customer had on balance there, or
+    `to_balance`, an amount too small to collect, was put there for the next invoice.
+    """
 
     id: str
     status: str
@@ -137,6 +151,9 @@ class InvoiceState:
     created_at: datetime
     credited: Decimal = Decimal(0)
     credited_after_payment: Decimal = Decimal(0)
+    from_balance: Decimal = Decimal(0)
+    to_balance: Decimal = Decimal(0)
+    finalized_at: datetime | None = None
     attempt_count: int = 0
     next_payment_attempt_at: datetime | None = None
     finalization_error: str = ""

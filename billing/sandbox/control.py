@@ -9,6 +9,7 @@ POST   /_sandbox/endpoints/ID/roll              {"secret": "whsec_..."}
 POST   /_sandbox/customers/ID/discount          {"percent_off": 10}
 POST   /_sandbox/customers/ID/card              {"payment_method": "pm_card_visa"}
 POST   /_sandbox/disputes/ID/lose
+POST   /_sandbox/refunds/ID/fail
 POST   /_sandbox/invoices/ID/pay, decline, void, refund, dispute, fail_finalization
 DELETE /_sandbox/invoices/ID/lines/LINE
 """
@@ -21,7 +22,7 @@ from billing.sandbox.api import Api
 from billing.sandbox.events import roll_secret
 from billing.sandbox.faults import Fault, Kind
 from billing.sandbox.refusals import RefusalError, unsaved
-from billing.sandbox.reversals import lose_dispute
+from billing.sandbox.reversals import fail_refund, lose_dispute
 
 type Document = dict[str, Any]
 
@@ -51,6 +52,8 @@ def meddle(api: Api, method: str, parts: list[str], document: Document) -> Docum
             change(api, lambda: actions.use_card(account, customer_id, method))
         case "POST", ["disputes", dispute_id, "lose"]:
             change(api, lambda: lose_dispute(account, dispute_id))
+        case "POST", ["refunds", refund_id, "fail"]:
+            change(api, lambda: fail_refund(account, refund_id))
         case "DELETE", ["invoices", invoice_id, "lines", line_id]:
             change(api, lambda: actions.take_line_off(account, invoice_id, line_id))
         case "POST", ["invoices", invoice_id, verb] if verb in actions.ACTIONS:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from billing.sandbox.account import Account, is_within, listed, refuse_expansion
-from billing.sandbox.invoices import find, shown
+from billing.sandbox.invoices import find, payments_of, shown
 from billing.sandbox.lifecycle import settle
 from billing.sandbox.params import (
     EXPAND,
@@ -20,7 +20,8 @@ from billing.sandbox.params import (
     text,
 )
 from billing.sandbox.refusals import RefusalError, unsaved
-from billing.sandbox.store import Record, new_id
+from billing.sandbox.reversals import make_refund, refundable
+from billing.sandbox.store import Record, new_id, public
 
 LINE = hash_of(
     {
@@ -53,22 +54,45 @@ PAID_PARTS = ("refund_amount", "credit_amount", "out_of_band_amount")
 def create_credit_note(account: Account, tree: Tree) -> Record:
     note = draft_of(account, tree)
     invoice = find(account, note["invoice"])
+    give_back(account, invoice, note)
     account.store.put("credit_note", note["id"], note)
     invoice["pre_payment_credit_notes_amount"] += note["pre_payment_amount"]
     invoice["post_payment_credit_notes_amount"] += note["post_payment_amount"]
     invoice["amount_due"] -= note["pre_payment_amount"]
     invoice["amount_remaining"] -= note["pre_payment_amount"]
     account.store.put("invoice", invoice["id"], invoice)
-    account.emit("credit_note.created", dict(note))
+    account.emit("credit_note.created", public(note))
     if invoice["status"] == "open" and not invoice["amount_remaining"]:
         settle(account, invoice)
     else:
         account.emit("invoice.updated", shown(account, invoice))
-    return dict(note)
+    return public(note)
+
+
+def give_back(account: Account, invoice: Record, note: Record) -> None:
+    """Refund what the note says is refunded, and put on the balance what it says is credited."""
+    left = note["_refund"]
+    for payment in payments_of(account, invoice["id"]) if left else []:
+        if part := min(left, refundable(account, payment)):
+            made = make_refund(account, payment, part)
+            note["refunds"].append(
+                {
+                    "amount_refunded": part,
+                    "payment_record_refund": None,
+                    "refund": made["id"],
+                    "type": "refund",
+                }
+            )
+            left -= part
+    if note["_credit"]:
+        customer = account.find("customer", "customer", invoice["customer"], param="customer")
+        customer["balance"] -= note["_credit"]
+        account.store.put("customer", customer["id"], customer)
+        note["customer_balance_transaction"] = new_id("cbtxn")
 
 
 def preview_credit_note(account: Account, tree: Tree) -> Record:
-    return draft_of(account, tree)
+    return public(draft_of(account, tree))
 
 
 def draft_of(account: Account, tree: Tree) -> Record:
@@ -86,7 +110,7 @@ def draft_of(account: Account, tree: Tree) -> Record:
         raise unsaved("A credit note's total must be positive.", param="lines")
     is_paid = invoice["status"] == "paid"
     refuse_excess(account, invoice, total, is_paid=is_paid)
-    refuse_parts(params, total, is_paid=is_paid)
+    refuse_parts(account, invoice, params, total)
     return record(account, invoice, params, total, is_paid=is_paid)
 
 
@@ -99,7 +123,9 @@ def amount_of(line: dict[str, Any]) -> int:
 def refuse_excess(account: Account, invoice: Record, total: int, *, is_paid: bool) -> None:
     left = invoice["amount_remaining"]
     if is_paid:
-        left = invoice["amount_paid"] - invoice["post_payment_credit_notes_amount"]
+        # What the customer's balance paid counts as paid too.
+        paid = invoice["total"] - invoice["pre_payment_credit_notes_amount"]
+        left = paid - invoice["post_payment_credit_notes_amount"]
     if total > left:
         raise RefusalError(
             f"The sum of credit amount, refund amount and out of band amount ({total}) must be "
@@ -108,9 +134,15 @@ def refuse_excess(account: Account, invoice: Record, total: int, *, is_paid: boo
         )
 
 
-def refuse_parts(params: dict[str, Any], total: int, *, is_paid: bool) -> None:
-    parts = sum(params.get(name, 0) for name in PAID_PARTS)
-    if parts != (total if is_paid else 0):
+def refuse_parts(account: Account, invoice: Record, params: dict[str, Any], total: int) -> None:
+    parts = [params.get(name, 0) for name in PAID_PARTS]
+    left = sum(refundable(account, payment) for payment in payments_of(account, invoice["id"]))
+    if parts[0] > left:
+        raise RefusalError(
+            f"The refund amount ({parts[0]}) is more than can be refunded ({left}).",
+            param="refund_amount",
+        )
+    if min(parts) < 0 or sum(parts) != (total if invoice["status"] == "paid" else 0):
         raise RefusalError(
             "The sum of refund_amount, credit_amount and out_of_band_amount must equal the part "
             "of the credit note that was paid.",
@@ -177,6 +209,8 @@ def record(
         "total_taxes": [],
         "type": "post_payment" if is_paid else "pre_payment",
         "voided_at": None,
+        "_refund": params.get("refund_amount", 0),
+        "_credit": params.get("credit_amount", 0),
     }
 
 
@@ -184,7 +218,7 @@ def list_credit_notes(account: Account, tree: Tree) -> Record:
     params = read_params(tree, FILTERS)
     refuse_expansion(params)
     found = [
-        dict(note)
+        public(note)
         for note in reversed(account.store.table("credit_note").values())
         if note["invoice"] == params.get("invoice", note["invoice"])
         and note["customer"] == params.get("customer", note["customer"])
@@ -195,7 +229,7 @@ def list_credit_notes(account: Account, tree: Tree) -> Record:
 
 def retrieve_credit_note(account: Account, tree: Tree, note_id: str) -> Record:
     refuse_expansion(read_params(tree, {"expand": EXPAND}))
-    return dict(account.find("credit_note", "credit note", note_id))
+    return public(account.find("credit_note", "credit note", note_id))
 
 
 def notes_of(account: Account, invoice_id: str) -> list[Record]:

@@ -14,10 +14,21 @@ FILTERS: dict[str, Reader] = {**PAGE, "payment_intent": text(), "created": bound
 def refund(account: Account, invoice_id: str, amount: int = 0) -> str:
     """Refund a paid invoice, as a person does in the Dashboard; all of it if `amount` is 0."""
     payment = paid_through(account, invoice_id)
-    made = reversal(account, payment, "re", amount or payment["amount_paid"])
+    make_refund(account, payment, amount or refundable(account, payment))
+    return "Refunded."
+
+
+def make_refund(account: Account, payment: Record, amount: int) -> Record:
+    if not 0 < amount <= refundable(account, payment):
+        raise RefusalError(
+            f"Refund amount ({amount}) is greater than unrefunded amount on charge "
+            f"({refundable(account, payment)}).",
+            param="amount",
+        )
+    made = reversal(account, payment, "re", amount)
     made |= {
         "object": "refund",
-        "customer": find(account, invoice_id)["customer"],
+        "customer": find(account, payment["invoice"])["customer"],
         "customer_account": None,
         "description": None,
         "failure_balance_transaction": None,
@@ -29,7 +40,26 @@ def refund(account: Account, invoice_id: str, amount: int = 0) -> str:
     }
     account.store.put("refund", made["id"], made)
     account.emit("refund.created", dict(made))
-    return "Refunded."
+    return made
+
+
+def refundable(account: Account, payment: Record) -> int:
+    """Return what of a payment has not gone back yet (R22)."""
+    gone = sum(
+        made["amount"]
+        for made in account.store.table("refund").values()
+        if made["payment_intent"] == payment["payment"]["payment_intent"]
+        and made["status"] != "failed"
+    )
+    return int(payment["amount_paid"] - gone)
+
+
+def fail_refund(account: Account, refund_id: str) -> None:
+    """Report that the customer's bank took a refund back, days after it was made."""
+    found = account.find("refund", "refund", refund_id)
+    found["status"] = "failed"
+    account.store.put("refund", refund_id, found)
+    account.emit("refund.failed", dict(found))
 
 
 def dispute(account: Account, invoice_id: str) -> str:

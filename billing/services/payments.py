@@ -1,15 +1,23 @@
 """Money received, and what Stripe says has become of an invoice."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import Sum
 
 from billing.gateways.stripe import StripeGateway
 from billing.gateways.values import InvoiceState, PaymentState
 from billing.models import Invoice, Payment, PaymentReversal, StripeOperation, StripePush
+from billing.selectors.reversals import (
+    DISPUTED,
+    FROM_BALANCE,
+    NOT_REFUNDED,
+    OUT_OF_BAND,
+    REFUNDED,
+    money_back,
+    refunds_asked,
+)
 from billing.services.credits import return_credits
 from config.errors import DomainError
 
@@ -20,16 +28,6 @@ RANKS = {
     Invoice.Status.UNCOLLECTIBLE: 2,
     Invoice.Status.PAID: 3,
 }
-# What Stripe calls refunds that have happened or will, and disputes that are not decided.
-REFUNDED = ("succeeded", "pending", "requires_action")
-DISPUTED = (
-    "needs_response",
-    "under_review",
-    "warning_needs_response",
-    "warning_under_review",
-    "appeal_needs_response",
-    "appeal_under_review",
-)
 OWED = frozenset({Invoice.Status.OPEN, Invoice.Status.UNCOLLECTIBLE})
 
 
@@ -140,12 +138,18 @@ def can_follow(invoice: Invoice, state: InvoiceState) -> bool:
 
 
 def received(state: InvoiceState, payments: Sequence[PaymentState]) -> list[PaymentState]:
-    """Return the payments, and one more for money that Stripe was told of but never saw."""
+    """Return the payments, and one more each for money that came in no payment of Stripe's.
+
+    That is what Stripe was told of but never saw, and what it kept for the customer.
+    """
     found = [payment for payment in payments if payment.amount > 0]
     known = sum((payment.amount for payment in found), start=Decimal(0))
     if state.status == Invoice.Status.PAID and state.amount_paid > known and state.paid_at:
         rest = state.amount_paid - known
-        found.append(PaymentState(f"{state.id}:out_of_band", rest, state.paid_at))
+        found.append(PaymentState(f"{state.id}:{OUT_OF_BAND}", rest, state.paid_at))
+    if state.from_balance and state.status != Invoice.Status.VOID:
+        at = state.finalized_at or state.created_at
+        found.append(PaymentState(f"{state.id}:{FROM_BALANCE}", state.from_balance, at))
     return found
 
 
@@ -181,6 +185,13 @@ def contradictions(invoice: Invoice, state: InvoiceState) -> Iterator[str]:
     refunded = money_back(invoice, kind=PaymentReversal.Kind.REFUND, statuses=REFUNDED)
     if refunded > state.credited_after_payment:
         yield f"{refunded} {currency} were refunded at Stripe. A credit note here has to say so."
+    asked = refunds_asked(invoice)
+    failed = money_back(invoice, kind=PaymentReversal.Kind.REFUND, statuses=NOT_REFUNDED)
+    if failed and refunded < asked:
+        yield (
+            f"A refund of {failed} {currency} failed at Stripe, so the customer has not got "
+            f"{asked - refunded} {currency} back. Refund it again there, or pay it another way."
+        )
     disputed = money_back(invoice, kind=PaymentReversal.Kind.DISPUTE, statuses=DISPUTED)
     if disputed:
         yield f"A dispute over {disputed} {currency} is open. It is answered at Stripe."
@@ -198,13 +209,6 @@ def credited_there(invoice: Invoice) -> Decimal:
         for _, amount in operation.content["lines"]
     )
     return sum(amounts, start=Decimal(0))
-
-
-def money_back(invoice: Invoice, *, kind: str, statuses: Collection[str]) -> Decimal:
-    found = PaymentReversal.objects.filter(
-        payment__invoice=invoice, kind=kind, status__in=statuses
-    ).aggregate(amount=Sum("amount"))
-    return found["amount"] or Decimal(0)
 
 
 def set_void(*, invoice: Invoice, at: datetime) -> None:

@@ -20,8 +20,8 @@ from billing.services.stripe_queue import NeedsAttentionError
 
 def make_credit_note(
     operation: StripeOperation, state: InvoiceState, gateway: StripeGateway, at: datetime
-) -> Decimal:
-    """Make the credit note on the invoice if it is not there; return its total.
+) -> CreditNoteDraft:
+    """Make the credit note on the invoice if it is not there; return what it says.
 
     What it will come to is asked for first, because a credit note is final once it is made.
     """
@@ -41,7 +41,8 @@ def make_credit_note(
     operation.stripe_id = made.id
     commit(operation, "stripe_id")
     refuse_other_credit(made, draft)
-    return draft.total
+    refuse_other_refund(made, draft)
+    return draft
 
 
 def credit_note_draft(
@@ -58,7 +59,14 @@ def credit_note_draft(
         memo=operation.content["memo"],
         is_paid=state.status == Invoice.Status.PAID,
         metadata={"credit_note": operation.reference, "env": gateway.account},
+        refund=part_of(operation, "refund"),
+        balance=part_of(operation, "balance"),
     )
+
+
+def part_of(operation: StripeOperation, name: str) -> Decimal:
+    """Return how much of a credit note is given back in one way."""
+    return Decimal(operation.content.get(name, 0))
 
 
 def find_credit_note(draft: CreditNoteDraft, gateway: StripeGateway) -> CreditNoteState | None:
@@ -81,3 +89,25 @@ def refuse_other_credit(state: CreditNoteState, draft: CreditNoteDraft) -> None:
             f"The credit note comes to {state.total} {state.currency} at Stripe, and to "
             f"{draft.total} here."
         )
+
+
+def refuse_other_refund(state: CreditNoteState, draft: CreditNoteDraft) -> None:
+    if draft.is_paid and state.refunded != draft.refund:
+        raise NeedsAttentionError(
+            f"Credit note {state.id} refunded {state.refunded} {state.currency} at Stripe, where "
+            f"{draft.refund} were asked for. Look into the payment there."
+        )
+
+
+def credited_words(draft: CreditNoteDraft) -> str:
+    """Return what staff read about a credit note that was made."""
+    said = f"Credited {draft.total} {draft.currency}."
+    if not draft.is_paid:
+        return said
+    parts = [
+        (draft.refund, "refunded through Stripe"),
+        (draft.balance, "put on the customer's balance at Stripe"),
+        (draft.out_of_band, "to be given back outside Stripe"),
+    ]
+    listed = ", ".join(f"{amount} {words}" for amount, words in parts if amount)
+    return f"{said[:-1]}: {listed}."

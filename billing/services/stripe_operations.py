@@ -25,7 +25,7 @@ from billing.services.stripe_attempts import (
     is_key_usable,
     renew,
 )
-from billing.services.stripe_credit_notes import make_credit_note
+from billing.services.stripe_credit_notes import credited_words, make_credit_note
 from billing.services.stripe_customers import customer_gone
 from billing.services.stripe_push import PUSH_LOCKS, push_invoice
 from billing.services.stripe_queue import (
@@ -185,9 +185,9 @@ def credit(
     operation: StripeOperation, push: StripePush, gateway: StripeGateway, at: datetime
 ) -> str:
     state = completed(push, gateway)
-    total = make_credit_note(operation, state, gateway, at)
+    made = make_credit_note(operation, state, gateway, at)
     follow_stripe(invoice=push.invoice, stripe_invoice_id=state.id, gateway=gateway, at=at)
-    return f"Credited {total} {state.currency}."
+    return credited_words(made)
 
 
 def completed(push: StripePush, gateway: StripeGateway) -> InvoiceState:

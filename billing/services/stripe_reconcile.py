@@ -218,7 +218,7 @@ def repair_status(comparison: Comparison, push: StripePush, state: InvoiceState)
     """Follow Stripe where we are behind; name what only a person can settle."""
     invoice = push.invoice
     before = (invoice.status, invoice.amount_paid, push.stripe_status)
-    if before != (state.status, state.amount_paid, state.status):
+    if before != (state.status, state.amount_paid + state.from_balance, state.status):
         follow_stripe(
             invoice=invoice, stripe_invoice_id=state.id, gateway=comparison.gateway,
             at=comparison.at,

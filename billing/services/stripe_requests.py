@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from billing.models import CreditNote, Invoice, StripeOperation
+from billing.selectors.reversals import refundable
 from billing.selectors.stripe import credit_notes_to_send
 from config.errors import DomainError
 from config.queue import enqueue_on_commit
@@ -42,6 +43,29 @@ def request_operation(
 
 
 @transaction.atomic
+def send_credit_note(
+    *, note: CreditNote, at: datetime, refund: Decimal = ZERO, balance: Decimal = ZERO
+) -> StripeOperation:
+    """Have an issued credit note made at Stripe, and the money given back as said.
+
+    Call it in the transaction that issues the note; a worker makes it once that is committed, after
+    the invoice's own push. What `refund` and `balance` mean, and what is raised, is said at
+    `request_credit_note`. Called again for the same note, it only takes up what stopped. What
+    became of it is read from the StripeOperation (`status`, `attention`, `outcome`, `stripe_id`);
+    the refund itself arrives as a PaymentReversal of the payment.
+    """
+    return request_credit_note(
+        invoice=note.invoice,
+        reference=str(note.number),
+        lines=lines_of(note),
+        memo=f"Credit note {note.number}",
+        refund=refund,
+        balance=balance,
+        at=at,
+    )
+
+
+@transaction.atomic
 def request_credit_note(
     *,
     invoice: Invoice,
@@ -49,11 +73,17 @@ def request_credit_note(
     lines: list[tuple[str, Decimal]],
     memo: str,
     at: datetime,
+    refund: Decimal = ZERO,
+    balance: Decimal = ZERO,
 ) -> StripeOperation:
     """Have a credit note of ours made on the invoice at Stripe too.
 
     `reference` is its number, `lines` are its descriptions with positive amounts, tax among them.
-    Raises DomainError for nothing, and for more than the invoice is over.
+    On an open invoice it lowers what remains to be paid. Of a paid one, `refund` of the total goes
+    back to the card or account that it was paid with, `balance` of it is put on the customer's
+    balance at Stripe, which takes it off the next invoice there, and the rest is given back
+    outside Stripe. Raises DomainError for nothing, for more than the invoice is over, and for a
+    refund of more than was received through Stripe and has not gone back yet.
     """
     total = sum((amount for _, amount in lines), start=ZERO)
     others = StripeOperation.objects.filter(invoice=invoice, kind=StripeOperation.Kind.CREDIT_NOTE)
@@ -66,7 +96,10 @@ def request_credit_note(
             f"credited already: {total} more cannot be.",
             code="credit_exceeds_invoice",
         )
+    if not StripeOperation.objects.filter(invoice=invoice, reference=reference).exists():
+        refuse_parts(invoice, total, refund=refund, balance=balance)
     content = {"memo": memo, "lines": [[text, str(amount)] for text, amount in lines]}
+    content |= {"refund": str(refund), "balance": str(balance)} if refund or balance else {}
     return request_operation(
         invoice=invoice,
         kind=StripeOperation.Kind.CREDIT_NOTE,
@@ -74,6 +107,31 @@ def request_credit_note(
         content=content,
         at=at,
     )
+
+
+def refuse_parts(invoice: Invoice, total: Decimal, *, refund: Decimal, balance: Decimal) -> None:
+    """Refuse to give back what was not received, or has gone back already."""
+    if min(refund, balance) < 0 or refund + balance > total:
+        raise DomainError(
+            f"A credit note over {total} {invoice.currency} gives back no {refund} by refund and "
+            f"{balance} by balance.",
+            code="refund_exceeds_credit",
+        )
+    if not refund + balance:
+        return
+    if invoice.status != Invoice.Status.PAID:
+        raise DomainError(
+            f"Invoice {invoice} is {invoice.status}: money is given back of a paid one. This "
+            "credit note lowers what is still to be paid.",
+            code="not_paid",
+        )
+    left = refundable(invoice)
+    if refund > left:
+        raise DomainError(
+            f"{left} {invoice.currency} of invoice {invoice} can be refunded through Stripe, not "
+            f"{refund}: the rest was paid in another way, or has gone back already.",
+            code="refund_exceeds_payment",
+        )
 
 
 def credited(operation: StripeOperation) -> Decimal:
@@ -89,13 +147,7 @@ def request_due_credit_notes(*, at: datetime) -> int:
     notes = list(credit_notes_to_send())
     for note in notes:
         try:
-            request_credit_note(
-                invoice=note.invoice,
-                reference=str(note.number),
-                lines=lines_of(note),
-                memo=f"Credit note {note.number}",
-                at=at,
-            )
+            send_credit_note(note=note, at=at)
         except DomainError as error:
             StripeOperation.objects.create(
                 invoice=note.invoice,

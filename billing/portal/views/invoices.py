@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from billing.models import Invoice, PaymentReversal
 from billing.portal.access import CustomerRequest, customer_page, customer_render
 from billing.selectors.invoices import issued_invoices, reversals_of
-from billing.services.payments import DISPUTED, REFUNDED
+from billing.selectors.reversals import DISPUTED, REFUNDED
 from billing.services.pdfs import invoice_pdf
 from config.pdf_files import pdf_response
 

@@ -65,19 +65,26 @@ def ask_charge(sandbox: StripeSandbox, gateway: StripeGateway, at: datetime) -> 
     return request_operation(invoice=invoice, kind="pay", at=at)
 
 
-def ask_credit(sandbox: StripeSandbox, gateway: StripeGateway, at: datetime) -> StripeOperation:
+def ask_refund(sandbox: StripeSandbox, gateway: StripeGateway, at: datetime) -> StripeOperation:
+    invoice = pushed(sandbox, gateway, at)
+    there = StripePush.objects.get(invoice=invoice).stripe_invoice_id
+    actions.pay(sandbox.account, there)
+    follow_stripe(invoice=invoice, stripe_invoice_id=there, gateway=gateway, at=at)
+    invoice.refresh_from_db()
     return request_credit_note(
-        invoice=pushed(sandbox, gateway, at), reference="CN-1", memo="Less",
-        lines=[("Less", Decimal("40.00"))], at=at,
+        invoice=invoice, reference="CN-1", memo="Less", lines=[("Less", Decimal("40.00"))],
+        refund=Decimal("40.00"), at=at,
     )  # fmt: skip
 
 
-ENDS: dict[Ask, tuple[str, str | None, int, int]] = {
-    ask_void: ("void", "void", 0, 0),
-    ask_void_of_draft: ("void", None, 0, 0),
-    ask_give_up: ("uncollectible", "uncollectible", 0, 0),
-    ask_charge: ("paid", "paid", 1, 0),
-    ask_credit: ("open", "open", 0, 1),
+# What becomes of the invoice here and there, and how many payments, credit notes and refunds of
+# it there are.
+ENDS: dict[Ask, tuple[str, str | None, int, int, int]] = {
+    ask_void: ("void", "void", 0, 0, 0),
+    ask_void_of_draft: ("void", None, 0, 0, 0),
+    ask_give_up: ("uncollectible", "uncollectible", 0, 0, 0),
+    ask_charge: ("paid", "paid", 1, 0, 0),
+    ask_refund: ("paid", "paid", 1, 1, 1),
 }
 OPERATIONS = pytest.mark.parametrize("ask", ENDS, ids=[ask.__name__ for ask in ENDS])
 
@@ -106,12 +113,11 @@ def done_in_the_end(
         )
     invoice.refresh_from_db()
     there = [record["status"] for record in cases.records(sandbox, "invoice")]
-    payments, notes = (
-        len(cases.records(sandbox, kind)) for kind in ("invoice_payment", "credit_note")
-    )
+    kinds = ("invoice_payment", "credit_note", "refund")
     here, at_stripe, *counts = ENDS[ask]
     assert (invoice.status, there) == (here, [at_stripe] if at_stripe else [])
-    assert ([payments, notes], invoice.payments.count()) == (counts, payments)
+    assert [len(cases.records(sandbox, kind)) for kind in kinds] == counts
+    assert invoice.payments.count() == counts[0]
 
 
 @BROKEN

@@ -12,17 +12,21 @@ from billing.models import (
     CreditNote,
     CreditNoteLine,
     Invoice,
+    PaymentReversal,
     StripeCustomer,
     StripeOperation,
     StripePush,
 )
-from billing.sandbox import actions, control
+from billing.sandbox import actions, control, reversals
 from billing.sandbox.faults import Fault, Kind
 from billing.sandbox.server import StripeSandbox
 from billing.services.invoicing import charge_invoice, mark_uncollectible, void_invoice
+from billing.services.payments import follow_stripe
+from billing.services.stripe_events import handle_stripe_event
 from billing.services.stripe_operations import retry_operations, run_operation
 from billing.services.stripe_push import push_invoice
 from billing.services.stripe_queue import PushOutcome
+from billing.services.stripe_reconcile import reconcile_stripe
 from billing.services.stripe_requests import request_credit_note, request_due_credit_notes
 from config.errors import DomainError
 from tests.billing.stripe import cases
@@ -141,6 +145,73 @@ def test_a_credit_note_on_a_paid_invoice_moves_no_money_at_stripe(
     (note,) = cases.records(sandbox, "credit_note")
     assert (note["out_of_band_amount"], note["post_payment_amount"]) == (6000, 6000)
     assert cases.records(sandbox, "refund") == []
+
+
+def paid(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> StripePush:
+    """Push an invoice and have it paid by card, there and here."""
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    push = StripePush.objects.get(invoice=invoice)
+    actions.pay(sandbox.account, push.stripe_invoice_id)
+    follow_stripe(invoice=invoice, stripe_invoice_id=push.stripe_invoice_id, gateway=gateway, at=at)
+    invoice.refresh_from_db()
+    return push
+
+
+def refund_news(sandbox: StripeSandbox, gateway: StripeGateway, at: datetime) -> None:
+    """Tell of the one refund there is, as it is now."""
+    (made,) = cases.records(sandbox, "refund")
+    event = {"event_id": f"evt_{made['status']}", "type": "refund.updated", "object_id": made["id"]}
+    handle_stripe_event(event=cases.received(at, **event), gateway=gateway, at=at)
+
+
+def test_a_credit_note_on_a_paid_invoice_refunds_what_was_paid_through_stripe(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    push = paid(sandbox, gateway, invoice, at)
+    credit(invoice, at, refund=Decimal("45.00"))
+    words = "Credited 60.00 USD: 45.00 refunded through Stripe, 15.00 to be given back outside "
+    assert run(invoice, gateway, at).outcome == f"{words}Stripe."
+    refund_news(sandbox, gateway, at)
+    assert PaymentReversal.objects.get().amount == Decimal("45.00")
+    push.refresh_from_db()
+    assert push.attention == ""
+    reversals.fail_refund(sandbox.account, cases.records(sandbox, "refund")[0]["id"])
+    refund_news(sandbox, gateway, at)
+    push.refresh_from_db()
+    assert push.attention.startswith("A refund of 45.00 USD failed at Stripe, so the customer has")
+
+
+def test_what_is_put_on_the_balance_at_stripe_pays_for_the_next_invoice(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    paid(sandbox, gateway, invoice, at)
+    credit(invoice, at, balance=Decimal("60.00"))
+    assert "60.00 put on the customer's balance" in run(invoice, gateway, at).outcome
+    second = cases.make_invoice(customer=invoice.customer, at=at)
+    push = paid(sandbox, gateway, second, at)
+    amounts = second.payments.order_by("amount").values_list("amount", flat=True)
+    assert list(amounts) == [Decimal("60.00"), Decimal("243.00")]
+    assert (second.status, push.attention) == ("paid", "")
+    assert reconcile_stripe(gateway=gateway, at=at).is_clean
+
+
+def test_no_more_is_refunded_than_was_received_through_stripe_and_has_not_gone_back(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    with pytest.raises(DomainError, match="is open: money is given back of a paid one"):
+        credit(invoice, at, refund=Decimal(60))
+    push = paid(sandbox, gateway, invoice, at)
+    with pytest.raises(DomainError, match="gives back no 61"):
+        credit(invoice, at, refund=Decimal(61))
+    reversals.refund(sandbox.account, push.stripe_invoice_id, 25000)
+    refund_news(sandbox, gateway, at)
+    with pytest.raises(DomainError, match=r"^53.00 USD of invoice .* not 60:"):
+        credit(invoice, at, refund=Decimal(60))
+    for _ in range(2):
+        assert credit(invoice, at, refund=Decimal(53)).content["refund"] == "53"
 
 
 def test_s29_a_credit_note_over_more_than_the_invoice_is_refused_before_it_is_sent(
