@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from billing import formatting
 from billing.models import BillingRun, Invoice, PlanVersion, StripeOperation, StripePush
-from billing.rating.prices import parse_price
+from billing.selectors.price_lists import words_of
 from config.admin import Tone, badge
 from customers.models import Customer
 
@@ -81,11 +81,7 @@ def run_badge(run: BillingRun) -> SafeString:
 
 def price_list(version: PlanVersion) -> SafeString:
     """Return a version's prices in the words customers read, one to a line."""
-    lines = (
-        (price.name, parse_price(price.document).describe(version.currency))
-        for price in version.prices.all()
-    )
-    return lines_of((format_html("{}: {}", name, words) for name, words in lines))
+    return lines_of(format_html("{}: {}", name, words) for name, words in words_of(version))
 
 
 def lines_of(lines: Any) -> SafeString:

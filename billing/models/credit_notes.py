@@ -12,7 +12,7 @@ from django.utils import timezone
 from billing.models.fields import ExactDecimalField
 from billing.models.freezing import frozen_document, frozen_lines
 from billing.models.invoices import Invoice, InvoiceLine
-from billing.models.lines import DocumentLine, billed_once
+from billing.models.lines import DocumentLine, billed_once, minimum_once
 from customers.models import Customer
 from customers.tenancy import CustomerOwnedQuerySet
 
@@ -127,5 +127,6 @@ class CreditNoteLine(DocumentLine):
                 fields=["credit_note", "position"], name="billing_creditnoteline_position_once"
             ),
             billed_once("billing_creditnoteline_billed_once"),
+            minimum_once("billing_creditnoteline_minimum_once"),
         ]
         triggers = frozen_lines("billing_creditnote", "credit_note_id")

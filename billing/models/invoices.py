@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from billing.models.fields import ExactDecimalField
 from billing.models.freezing import frozen_document, frozen_lines
-from billing.models.lines import DocumentLine, billed_once
+from billing.models.lines import DocumentLine, billed_once, minimum_once
 from billing.models.subscriptions import Subscription
 from customers.models import Customer
 from customers.tenancy import CustomerOwnedQuerySet
@@ -216,6 +216,7 @@ class InvoiceLine(DocumentLine):
                 fields=["invoice", "position"], name="billing_invoiceline_position_once"
             ),
             billed_once("billing_invoiceline_billed_once"),
+            minimum_once("billing_invoiceline_minimum_once"),
         ]
         triggers = frozen_lines("billing_invoice", "invoice_id")
 

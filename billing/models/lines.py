@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import override
 
 from django.db import models
+from django.db.models import Q
 
 from billing.models.catalog import Price
 from billing.models.fields import ExactDecimalField
@@ -84,4 +85,13 @@ def billed_once(name: str) -> models.UniqueConstraint:
     """Let no two lines bill the same part of a charge."""
     return models.UniqueConstraint(
         fields=["billing_period", "billed_price", "period_start", "part"], name=name
+    )
+
+
+def minimum_once(name: str) -> models.UniqueConstraint:
+    """Let no two lines bill the same part of a period's minimum, which has no price."""
+    return models.UniqueConstraint(
+        fields=["billing_period", "part"],
+        condition=Q(billed_price=None, billing_period__isnull=False),
+        name=name,
     )

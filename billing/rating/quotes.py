@@ -8,6 +8,7 @@ from billing.rating.arithmetic import plain
 from billing.rating.documents import Fields, described, field_names, listed, parse_percent
 from billing.rating.errors import PriceError
 from billing.rating.lines import RatedLine, price_usage
+from billing.rating.minimums import Commitment, true_up
 from billing.rating.money import check_currency, currency_exponent, round_amount
 from billing.rating.prices import Price, parse_prices
 from billing.rating.totals import Discount, Totals, total_lines
@@ -26,14 +27,28 @@ class Quote:
     discounts: tuple[Discount, ...]
     tax_rates: tuple[Decimal, ...]
     credits: Decimal
+    minimum_amount: Decimal | None = None
 
     def lines(self) -> list[RatedLine]:
-        """Return one line for each price, as the period's last invoice would have it."""
-        return [self._line(price) for price in self.prices]
+        """Return one line for each price, as the period's last invoice would have it.
+
+        Where what the period comes to is below the minimum, one more line makes up for it.
+        """
+        lines = [self._line(price) for price in self.prices]
+        if self.minimum_amount is not None:
+            whole = sum((self._whole_period(price) for price in self.prices), ZERO)
+            line = true_up([Commitment(self.minimum_amount)], whole, self.currency)
+            lines += [line] if line.amount else []
+        return lines
 
     def _line(self, price: Price) -> RatedLine:
         used = self.usage.get(price.key) or no_usage(price.model.usage_kind)
         return price_usage(price, used.usage, used.billed, self.currency)
+
+    def _whole_period(self, price: Price) -> Decimal:
+        """Return what a price costs for the period, whichever invoices bill it."""
+        used = self.usage.get(price.key) or no_usage(price.model.usage_kind)
+        return price_usage(price, used.usage, None, self.currency).amount
 
     def totals(self, lines: Collection[RatedLine]) -> Totals:
         return total_lines(
@@ -80,6 +95,7 @@ def parse_quote(document: object) -> Quote:
         ),
         tax_rates=_parse_tax_rates(fields),
         credits=_parse_credits(fields, currency),
+        minimum_amount=fields.optional_rate("minimum_amount"),
     )
 
 

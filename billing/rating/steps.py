@@ -23,6 +23,7 @@ type StepKind = Literal[
     "proration",
     "minimum",
     "maximum",
+    "reached",
     "rounding",
     "billed",
 ]

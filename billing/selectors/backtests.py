@@ -14,10 +14,12 @@ from itertools import batched
 from django.db.models import Q, QuerySet
 
 from billing.models import Plan, PlanVersion, Subscription, SubscriptionPeriod
+from billing.rating.minimums import Commitment, true_up
 from billing.rating.money import round_amount
 from billing.rating.periods import start_of_day
 from billing.selectors.accounts import Contract, read_contracts
 from billing.selectors.charges import Charge, Question, charges_of_period
+from billing.selectors.minimums import commitments_of
 from billing.selectors.price_lists import PriceList, price_lists
 from billing.selectors.subscriptions import period_from
 from billing.selectors.usage import UsageReader
@@ -84,6 +86,19 @@ class BackTest:
 
 
 @dataclass(frozen=True, slots=True)
+class PeriodOfSide:
+    """A billing period under a set of terms: its charges, and the minimums they have to reach."""
+
+    charges: list[Charge]
+    commitments: list[Commitment]
+
+    def worth(self, currency: str, reader: UsageReader) -> Decimal:
+        amounts = (charge.worth(reader).amount for charge in self.charges)
+        reached = sum(amounts, round_amount(ZERO, currency))
+        return reached + true_up(self.commitments, reached, currency).amount
+
+
+@dataclass(frozen=True, slots=True)
 class Side:
     """One subscription under one set of terms, over a stretch of time."""
 
@@ -91,12 +106,15 @@ class Side:
     start: datetime
     end: datetime
 
-    def charges(self, reader: UsageReader) -> list[Charge]:
+    def asked(self, reader: UsageReader) -> list[PeriodOfSide]:
+        """Return its periods, the usage they want asked for."""
         question = Question(at=self.end, is_over=True)
         return [
-            charge
+            PeriodOfSide(
+                list(charges_of_period(self.contract, period, question, reader)),
+                list(commitments_of(self.contract, period, self.end)),
+            )
             for period in self.periods()
-            for charge in charges_of_period(self.contract, period, question, reader)
         ]
 
     def periods(self) -> Iterator[SubscriptionPeriod]:
@@ -188,7 +206,7 @@ def outcomes_of(
         if start < end:
             own = Side(contracts[subscription.pk], start, end)
             moved = replace(own, contract=moved_to(own.contract, other))
-            asked.append((subscription, own.charges(reader), moved.charges(reader)))
+            asked.append((subscription, own.asked(reader), moved.asked(reader)))
     reader.read()
     return [
         Outcome(
@@ -214,8 +232,8 @@ def moved_to(contract: Contract, other: PriceList) -> Contract:
     )
 
 
-def worth(charges: Sequence[Charge], currency: str, reader: UsageReader) -> Decimal:
-    amounts = (charge.worth(reader).amount for charge in charges)
+def worth(periods: Iterable[PeriodOfSide], currency: str, reader: UsageReader) -> Decimal:
+    amounts = (period.worth(currency, reader) for period in periods)
     return sum(amounts, round_amount(ZERO, currency))
 
 

@@ -15,7 +15,6 @@ from billing.models import Subscription, SubscriptionPeriod
 from billing.rating.lines import RatedLine, price_usage
 from billing.rating.periods import Period, nearest_midnight
 from billing.rating.phases import Phase, Stretch, stretches
-from billing.rating.prices import Price
 from billing.rating.proration import proration_fraction
 from billing.selectors.accounts import ChargeKey, Contract
 from billing.selectors.price_lists import ListedPrice
@@ -173,18 +172,19 @@ def fee_fraction(
     """Return how much of a full period's fee is due for a stretch."""
     is_last = stretch.end == contract.subscription.end_at
     subscription, part = contract.subscription, Period(stretch.start, stretch.end)
-    return fraction_of(listed.price, subscription, period, part, is_last=is_last)
+    proration = listed.price.proration
+    return fraction_of(proration, subscription, period, part, is_last=is_last)
 
 
 def fraction_of(
-    price: Price,
+    proration: str,
     subscription: Subscription,
     period: SubscriptionPeriod,
     part: Period,
     *,
     is_last: bool,
 ) -> Fraction:
-    """Return how much of a full period's fee a price costs for a part of it.
+    """Return how much of a full period's fee is due for a part of it, prorated like this.
 
     `is_last` says that the subscription ends with the part.
     """
@@ -196,9 +196,7 @@ def fraction_of(
     start, end = max(start, full.start), min(part.end, full.end)
     if start >= end:
         return Fraction(0)
-    return proration_fraction(
-        price.proration, Period(start, end), full, period.zone, is_last=is_last
-    )
+    return proration_fraction(proration, Period(start, end), full, period.zone, is_last=is_last)
 
 
 def keys_of(charges: Iterable[Charge]) -> set[ChargeKey]:

@@ -1,11 +1,12 @@
 """Price lists as billing reads them: the rows, and what their documents say."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
 from billing.models import PlanVersion
 from billing.models import Price as PriceRow
+from billing.rating.money import words_for_amount
 from billing.rating.prices import Price, parse_price
 
 
@@ -43,6 +44,19 @@ class PriceList:
         threshold: Decimal | None = self.version.invoice_threshold
         return threshold
 
+    @property
+    def minimum(self) -> Decimal | None:
+        """Return the least that the lines of a whole period come to, if the version says so."""
+        minimum: Decimal | None = self.version.minimum_amount
+        return minimum or None
+
+    @property
+    def proration(self) -> str:
+        """Return how the list's flat fee is prorated, and with it the minimum; by days without."""
+        fees = [each.price for each in self.prices if each.price.meter is None]
+        flat = [price for price in fees if not price.model.takes_usage]
+        return next((price.proration for price in [*flat, *fees]), "day")
+
 
 def price_lists(version_ids: Iterable[int]) -> dict[int, PriceList]:
     """Return the lists of some versions by their ids, in a fixed number of queries."""
@@ -51,6 +65,15 @@ def price_lists(version_ids: Iterable[int]) -> dict[int, PriceList]:
         version.pk: PriceList(version, tuple(map(listed, version.prices.all())))
         for version in versions.prefetch_related("prices__meter")
     }
+
+
+def words_of(version: PlanVersion) -> Iterator[tuple[str, str]]:
+    """Yield the name of each price and the sentence that customers read of it, the minimum last."""
+    for price in version.prices.all():
+        yield price.name, parse_price(price.document).describe(version.currency)
+    if version.minimum_amount:
+        least = words_for_amount(version.minimum_amount, version.currency)
+        yield "Minimum", f"at least {least} a period, fees and usage together"
 
 
 def listed(row: PriceRow) -> ListedPrice:

@@ -12,11 +12,13 @@ from billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine
 from billing.models.lines import DocumentLine
 from billing.rating.differences import Billed, left_to_bill, nothing_left
 from billing.rating.lines import RatedLine, price_usage
+from billing.rating.minimums import true_up
 from billing.rating.money import round_amount
 from billing.rating.periods import Period
 from billing.rating.prices import Price, parse_price
 from billing.rating.usage import Usage, no_usage
 from billing.selectors.charges import fraction_of
+from billing.selectors.minimums import Stake
 from billing.selectors.statements import TAKEN_BACK
 from billing.selectors.usage import UsageReader
 from config.errors import NotFoundError
@@ -76,7 +78,8 @@ def expected_lines(document: Document, line: DocumentLine) -> Iterator[Expected]
     billed = billed_before(document, line)
     seen = set()
     for is_last in (False, True):
-        rated = left_to_bill(worth_of(document, line, is_last=is_last), billed)
+        worth = least_worth_of if line.kind == DocumentLine.Kind.MINIMUM else worth_of
+        rated = left_to_bill(worth(document, line, is_last=is_last), billed)
         if is_taken_back(line) and billed is not None:
             rated = nothing_left(line.price, billed, round_amount(Decimal(0), document.currency))
         if rated.amount not in seen:
@@ -104,9 +107,37 @@ def worth_of(document: Document, line: DocumentLine, *, is_last: bool) -> RatedL
         usage_of(document, line, price),
         None,
         document.currency,
-        fraction=fraction_of(price, line.subscription, line.billing_period, part, is_last=is_last),
+        fraction=fraction_of(
+            price.proration, line.subscription, line.billing_period, part, is_last=is_last
+        ),
         is_final=not is_threshold(document),
     )
+
+
+def least_worth_of(document: Document, line: DocumentLine, *, is_last: bool) -> RatedLine:
+    """Return what a period's minimum came to beyond what had been billed of the period by then."""
+    assert line.billing_period is not None  # noqa: S101  # Only charges are asked about.
+    assert line.subscription is not None  # noqa: S101
+    ends_at = line.period_end if is_last else None
+    commitments = [
+        Stake.parse(each).commitment(line.subscription, line.billing_period, ends_at)
+        for each in line.document["minimums"]
+    ]
+    return true_up(commitments, reached_by(document, line), document.currency)
+
+
+def reached_by(document: Document, line: DocumentLine) -> Decimal:
+    """Return what a document and those before it billed of the prices of a line's period."""
+    at = document.issued_at
+    prices = {"billing_period": line.billing_period_id, "billed_price__isnull": False}
+    lines = InvoiceLine.objects.filter(**prices, invoice__issued_at__lte=at)
+    if isinstance(document, Invoice):
+        lines = lines.exclude(invoice__issued_at=at, invoice__pk__gt=document.pk)
+    notes = CreditNoteLine.objects.filter(**prices, credit_note__issued_at__lte=at)
+    billed = [
+        each.amount for each in lines.select_related("invoice") if counted_at(each.invoice, at)
+    ]
+    return sum((*billed, *(-each.amount for each in notes)), Decimal(0))
 
 
 def is_threshold(document: Document) -> bool:

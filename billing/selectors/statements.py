@@ -3,7 +3,7 @@
 Drafts, previews and the portal's cost so far are all made from here, so they always agree.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -15,12 +15,15 @@ from billing import formatting
 from billing.models import InvoiceLine, Price, Subscription, SubscriptionPeriod
 from billing.rating.differences import Billed, left_to_bill, nothing_left
 from billing.rating.lines import RatedLine
+from billing.rating.minimums import KEY as MINIMUM
+from billing.rating.minimums import least_of, true_up
 from billing.rating.money import round_amount
 from billing.rating.periods import Period
 from billing.selectors.accounts import Account, ChargeKey, Contract, Ledger, read_accounts
 from billing.selectors.charges import Charge, Question, charges_of
 from billing.selectors.credits import Wallets, read_wallets
 from billing.selectors.discounts import discounts_of
+from billing.selectors.minimums import NO_PRICE, billed_beside, key_of_minimum, stakes_of
 from billing.selectors.subscriptions import current_period, running_period
 from billing.selectors.sums import TOTAL_FIELDS, sums_of
 from billing.selectors.usage import UsageReader
@@ -75,24 +78,38 @@ class Statement:
 
 
 def lines_left(
-    contract: Contract, charges: Sequence[Charge], ledger: Ledger, at: datetime, reader: UsageReader
+    contract: Contract,
+    charges: Sequence[Charge],
+    ledger: Ledger,
+    at: datetime,
+    reader: UsageReader,
+    *,
+    is_over: bool = False,
 ) -> list[StatementLine]:
     """Return what is left to bill of a subscription as of an instant, one line for each charge.
 
     `charges` are all of its unsettled periods; those that are due have a line, unless an earlier
     document billed all of it. What puts earlier documents right comes last, and what was billed
-    for a charge that is no more is taken back.
+    for a charge that is no more is taken back. `is_over` takes the running period for ended.
     """
-
-    def place(charge: Charge) -> tuple[bool, tuple[datetime, datetime, int]]:
-        return contract.end_of(charge.period) < at, charge.order
-
-    lines = [
-        line
-        for charge in sorted(charges, key=place)
+    placed = [
+        (charge.order, line)
+        for charge in charges
         if charge.is_due and (line := line_of(charge, ledger, at, reader)) is not None
     ]
-    return [*lines, *taken_back(contract, charges, ledger, at)]
+    back = taken_back(contract, charges, ledger, at)
+    lines = [*(line for _, line in placed), *back]
+    for period in contract.periods:
+        if period.period_start <= at and (is_over or contract.end_of(period) <= at):
+            found = minimum_line(contract, period, lines, ledger, at)
+            after_all = period.period_start, period.period_end, 0
+            placed += [(after_all, line) for line in found]
+
+    def place(line: tuple[tuple[datetime, datetime, int], StatementLine]) -> tuple[bool, Any]:
+        order, it = line
+        return it.billing_period is not None and contract.end_of(it.billing_period) < at, order
+
+    return [*(line for _, line in sorted(placed, key=place)), *back]
 
 
 def line_of(
@@ -157,6 +174,50 @@ def described(charge: Charge, rated: RatedLine, kind: str) -> str:
     return name if charge.want is not None or (is_whole and kind == Kind.FEE) else f"{name}, {part}"
 
 
+def minimum_line(
+    contract: Contract,
+    period: SubscriptionPeriod,
+    lines: Iterable[StatementLine],
+    ledger: Ledger,
+    at: datetime,
+) -> Iterator[StatementLine]:
+    """Yield what is left to bill of a period's minimum, beside the lines of the same document."""
+    subscription, currency = contract.subscription, currency_of(contract)
+    reached = sum(
+        (line.amount for line in lines if line.billing_period is period),
+        billed_beside(ledger, period),
+    )
+    stakes = list(stakes_of(contract, period, at))
+    commitments = [each.commitment(subscription, period, subscription.end_at) for each in stakes]
+    key = key_of_minimum(period)
+    rated = left_to_bill(true_up(commitments, reached, currency), ledger.billed.get(key))
+    if not rated.amount:
+        return
+    customer, end = subscription.customer, max(contract.end_of(period), period.period_start)
+    least, there = (
+        formatting.money(amount, currency, customer.locale)
+        for amount in (least_of(commitments, currency), reached)
+    )
+    days = formatting.period(period.period_start, end, period.zone, customer.locale)
+    yield StatementLine(
+        kind=Kind.MINIMUM,
+        price=MINIMUM,
+        meter="",
+        description=f"Minimum, {days}: {least}, of which fees and usage come to {there}",
+        quantity=rated.quantity,
+        amount=rated.amount,
+        period_start=period.period_start,
+        period_end=end,
+        document={"minimums": [each.as_document() for each in stakes]},
+        steps=[step.as_document() for step in rated.steps],
+        billed_quantity=rated.billed_quantity,
+        subscription=subscription,
+        billing_period=period,
+        part=ledger.parts.get(key, 0),
+        original=ledger.last_line.get(key),
+    )
+
+
 def taken_back(
     contract: Contract, charges: Sequence[Charge], ledger: Ledger, at: datetime
 ) -> list[StatementLine]:
@@ -167,7 +228,10 @@ def taken_back(
         for period in contract.periods
         if period.period_start <= at
         for key in sorted(ledger.of_period.get(period.pk, ()), key=lambda key: key.start)
-        if key not in there and key.start <= at and ledger.billed[key].amount
+        if key.price_id != NO_PRICE
+        and key not in there
+        and key.start <= at
+        and ledger.billed[key].amount
     ]
 
 
@@ -181,7 +245,7 @@ def gone(
         for each in one.prices
         if each.row.pk == key.price_id
     )
-    zero = round_amount(ZERO, contract.subscription.plan_version.currency)
+    zero = round_amount(ZERO, currency_of(contract))
     rated = nothing_left(listed.row.key, billed, zero)
     return StatementLine(
         kind=Kind.PRORATION if listed.row.meter is None else Kind.ADJUSTMENT,
@@ -201,6 +265,10 @@ def gone(
         part=ledger.parts[key],
         original=original,
     )
+
+
+def currency_of(contract: Contract) -> str:
+    return contract.subscription.plan_version.currency
 
 
 def summed(
@@ -275,9 +343,9 @@ def previews(account: Account, at: datetime, *, only: int | None = None) -> list
     statements = [
         discounted(
             account,
-            contract.subscription.plan_version.currency,
+            currency_of(contract),
             current_period(contract, at),
-            lines_left(contract, found, account.ledger, at, reader),
+            lines_left(contract, found, account.ledger, at, reader, is_over=True),
         )
         for contract, found in zip(running, charges, strict=True)
     ]

@@ -19,6 +19,7 @@ from billing.selectors.credits import read_wallets
 from billing.selectors.statements import (
     Statement,
     StatementLine,
+    currency_of,
     discounted,
     line_of,
     lines_left,
@@ -169,10 +170,6 @@ def new_document(account: Account, contract: Contract, at: datetime, reason: str
         subscription_id=None if is_shared else contract.subscription.pk,
         currency=currency_of(contract),
     )
-
-
-def currency_of(contract: Contract) -> str:
-    return contract.subscription.plan_version.currency
 
 
 def instants(contract: Contract) -> dict[datetime, str]:

@@ -14,7 +14,6 @@ from billing.rating.prices import Price as RatedPrice
 from billing.rating.prices import parse_prices
 from billing.rating.usage import UsageKind
 from billing.services.quotes import invalid_input_for_price_errors
-from billing.services.terms import check_neutral
 from config.errors import DomainError, InvalidInputError
 from config.validation import validate
 from metering.models import Meter
@@ -33,8 +32,6 @@ VERSION_FIELDS = (
     "payment_days",
     *AMOUNT_FIELDS,
 )
-# Terms that are kept and not billed yet: a version may name them as long as they ask for nothing.
-NEUTRAL_TERMS = {"minimum_amount": None}
 
 
 def write_version(
@@ -99,7 +96,6 @@ def documents_of(version: PlanVersion) -> list[dict[str, Any]]:
 def set_terms(version: PlanVersion, terms: Mapping[str, Any]) -> None:
     """Give a version its terms; raises InvalidInputError naming the first wrong one."""
     terms = {**terms, **{name: parsed_amount(terms, name) for name in AMOUNT_FIELDS}}
-    check_neutral(terms, NEUTRAL_TERMS)
     for name in VERSION_FIELDS:
         if name in terms:
             setattr(version, name, terms[name])

@@ -13,8 +13,8 @@ from billing.portal.access import CustomerRequest, customer_page, customer_rende
 from billing.portal.usage_reports import Question, Report, usage_report
 from billing.portal.views.invoices import invoice_row
 from billing.rating.periods import Period, period_containing
-from billing.rating.prices import parse_price
 from billing.selectors.invoices import issued_invoices
+from billing.selectors.price_lists import words_of
 from billing.selectors.statements import Statement, cost_so_far
 from billing.selectors.subscriptions import current_subscriptions
 from customers.models import Customer
@@ -124,8 +124,5 @@ def plan_words(subscription: Subscription) -> PlanWords:
     return PlanWords(
         subscription=subscription,
         interval=every,
-        prices=[
-            PriceWords(price.name, parse_price(price.document).describe(version.currency))
-            for price in version.prices.all()
-        ],
+        prices=[PriceWords(name, words) for name, words in words_of(version)],
     )

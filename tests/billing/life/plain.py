@@ -37,7 +37,7 @@ class Life:
 
 
 def total(life: Life) -> Decimal:
-    return sum((amount for _, amount in charges(life)), Decimal(0))
+    return together(list(charges(life)))
 
 
 def charges(life: Life) -> Iterator[tuple[str, Decimal]]:
@@ -45,22 +45,37 @@ def charges(life: Life) -> Iterator[tuple[str, Decimal]]:
         start, end = max(first, life.start), min(beyond, life.end)
         if start >= end:
             continue
-        for begin, past, terms in stretches(life, start, end, lambda each: each.plan):
-            calls = sum(begin <= at < past for at in life.calls)
-            yield "calls", rounded(Fraction(tiers(calls) if terms.plan == "team" else calls * 3))
-        for begin, past, _ in stretches(life, start, end, lambda each: each.plan):
-            yield "base", base_fee(life, begin, past, first, beyond)
-        for begin, past, terms in stretches(life, start, end, lambda each: (each.plan, each.seats)):
-            part = days(life, begin, past) / whole_days(life, first, beyond)
-            yield "seats", rounded(7 * terms.seats * part)
+        found = list(charges_of_month(life, start, end, first, beyond))
+        yield from found
+        yield "minimum", max(least(life, start, end, first, beyond) - together(found), Decimal(0))
 
 
-def base_fee(
-    life: Life, begin: datetime, past: datetime, first: datetime, beyond: datetime
-) -> Decimal:
-    """31 a month, by the second for everybody."""
-    seconds = Fraction((past - begin) // timedelta(microseconds=1))
-    return rounded(31 * seconds / Fraction((beyond - first) // timedelta(microseconds=1)))
+def charges_of_month(
+    life: Life, start: datetime, end: datetime, first: datetime, beyond: datetime
+) -> Iterator[tuple[str, Decimal]]:
+    for begin, past, terms in stretches(life, start, end, lambda each: each.plan):
+        calls = sum(begin <= at < past for at in life.calls)
+        yield "calls", rounded(Fraction(tiers(calls) if terms.plan == "team" else calls * 3))
+    for begin, past, _ in stretches(life, start, end, lambda each: each.plan):
+        yield "base", rounded(31 * seconds(begin, past) / seconds(first, beyond))
+    for begin, past, terms in stretches(life, start, end, lambda each: (each.plan, each.seats)):
+        part = days(life, begin, past) / whole_days(life, first, beyond)
+        yield "seats", rounded(7 * terms.seats * part)
+
+
+def together(found: list[tuple[str, Decimal]]) -> Decimal:
+    return sum((amount for _, amount in found), Decimal(0))
+
+
+def least(life: Life, start: datetime, end: datetime, first: datetime, beyond: datetime) -> Decimal:
+    """A month of team comes to 80 at least; that is by the second, as its base fee is."""
+    parts = stretches(life, start, end, lambda each: each.plan)
+    team = sum(seconds(begin, past) for begin, past, terms in parts if terms.plan == "team")
+    return rounded(80 * Fraction(team) / seconds(first, beyond))
+
+
+def seconds(begin: datetime, past: datetime) -> Fraction:
+    return Fraction((past - begin) // timedelta(microseconds=1))
 
 
 def tiers(calls: int) -> int:

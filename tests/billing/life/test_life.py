@@ -71,7 +71,12 @@ class World:
         self.plans = {
             "pro": publish_plan(BASE | terms, SEATS | terms, EACH, key="pro").plan,
             "team": publish_plan(
-                BASE, SEATS | terms, TIERS, key="team", invoice_threshold="40"
+                BASE,
+                SEATS | terms,
+                TIERS,
+                key="team",
+                invoice_threshold="40",
+                minimum_amount="80",
             ).plan,
         }
         self.customer = factories.make_customer(time_zone=zone)

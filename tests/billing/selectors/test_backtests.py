@@ -53,6 +53,14 @@ def new(old: PlanVersion) -> PlanVersion:
     return publish_new_version(plan=old.plan, at=NOW, prices=DEARER)
 
 
+def test_a_minimum_counts_on_either_side(old: PlanVersion) -> None:
+    """57 and 37 come to less than 100; by half of February that is 50, above 31 / 2 and 6."""
+    least = publish_new_version(plan=old.plan, at=NOW, prices=[FEE, CALLS], minimum_amount="100")
+    assert amounts(trial(least)) == {"acme": ("94.00", "200.00", "106.00")}
+    cut = trial(least, since=date(2026, 2, 1), until=date(2026, 2, 15))
+    assert amounts(cut) == {"acme": ("21.50", "50.00", "28.50")}
+
+
 def test_both_sides_are_what_invoices_would_say(new: PlanVersion) -> None:
     """Own: 2 x 31 + (10 x 2 + 2 x 3) + 3 x 2 = 94. Other: 2 x 40 + 15 x 3 = 125."""
     test = trial(new)

@@ -76,18 +76,18 @@ def test_a_plan_without_prices_is_refused() -> None:
     [
         ({"trial_days": -1}, "trial_days"),
         ({"invoice_threshold": "0"}, "invoice_threshold"),
-        ({"minimum_amount": "10"}, "minimum_amount"),
+        ({"minimum_amount": "-10"}, "minimum_amount"),
         ({"interval_count": 0}, "interval_count"),
         ({"interval": "fortnight"}, "interval"),
         ({"currency": "XXY"}, "currency"),
         ({"grace_hours": -1}, "grace_hours"),
     ],
 )
-def test_a_wrong_or_unbilled_term_is_named(terms: dict[str, Any], field: str) -> None:
+def test_a_wrong_term_is_named(terms: dict[str, Any], field: str) -> None:
     assert refusal(FEE, **terms).field == field
 
 
-def test_neutral_terms_are_taken() -> None:
+def test_terms_that_ask_for_nothing_are_taken() -> None:
     assert make_plan(FEE, trial_days=0, invoice_threshold=None, minimum_amount=None).pk
 
 
