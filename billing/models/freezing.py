@@ -1,4 +1,5 @@
 """Triggers that keep issued documents as they are, whoever is at the database."""
+# ruff: noqa: S608  # Names of tables and columns are our own.
 
 from collections.abc import Collection
 
@@ -32,27 +33,53 @@ def frozen_document(columns: Collection[str]) -> list[pgtrigger.Trigger]:
 
 
 def frozen_lines(table: str, column: str) -> list[pgtrigger.Trigger]:
-    """Let the lines of a document in `table`, named by `column`, be as frozen as it is."""
+    """Let the lines of a document in `table`, named by `column`, be as frozen as it is.
+
+    They are looked at by the statement, because a night writes many. Lines may come before their
+    document, which may then be inserted as an issued one; after it they may not.
+    """
     return [
-        pgtrigger.Trigger(
-            name="issued_lines_are_frozen",
-            when=pgtrigger.Before,
-            operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
-            func=pgtrigger.Func(  # type: ignore[no-untyped-call]
-                f"""
-                IF EXISTS (
-                    SELECT FROM {table}
-                    WHERE status <> 'draft'
-                    AND id IN (COALESCE(NEW.{column}, OLD.{column}), OLD.{column})
-                ) THEN
-                    RAISE EXCEPTION 'pgtrigger: lines of an issued document never change';
-                END IF;
-                RETURN COALESCE(NEW, OLD);
-                """
-            ),
+        refused_when_issued(
+            "issued_gets_no_lines", pgtrigger.Insert, table, column, new="new_lines"
+        ),
+        refused_when_issued(
+            "issued_lines_are_frozen",
+            pgtrigger.Update,
+            table,
+            column,
+            old="old_lines",
+            new="new_lines",
+        ),
+        refused_when_issued(
+            "issued_lines_never_go", pgtrigger.Delete, table, column, old="old_lines"
         ),
         never_emptied(),
     ]
+
+
+def refused_when_issued(
+    name: str, operation: pgtrigger.Operation, table: str, column: str, **rows: str
+) -> pgtrigger.Trigger:
+    """Refuse an operation on lines when the document of one of these `rows` is issued."""
+    touched = " UNION ALL ".join(f"SELECT {column} AS id FROM {name}" for name in rows.values())
+    return pgtrigger.Trigger(
+        name=name,
+        level=pgtrigger.Statement,
+        when=pgtrigger.After,
+        operation=operation,
+        referencing=pgtrigger.Referencing(**rows),  # type: ignore[no-untyped-call]
+        func=pgtrigger.Func(  # type: ignore[no-untyped-call]
+            f"""
+            IF EXISTS (
+                SELECT FROM ({touched}) AS touched JOIN {table} USING (id)
+                WHERE status <> 'draft'
+            ) THEN
+                RAISE EXCEPTION 'pgtrigger: lines of an issued document never change';
+            END IF;
+            RETURN NULL;
+            """
+        ),
+    )
 
 
 def never_emptied() -> pgtrigger.Trigger:

@@ -76,6 +76,11 @@ class Statement:
     taxes: list[dict[str, Any]]
     tax_note: str
 
+    @property
+    def is_giving_back(self) -> bool:
+        """Whether it comes to less than nothing, so that credit notes are to say so instead."""
+        return self.total + self.credits < 0
+
 
 def lines_left(
     contract: Contract,

@@ -5,13 +5,12 @@ it is worked out from what was known to hold then (and the usage there is now), 
 documents come about whether this runs every night or once after a month.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from billing.models import Invoice, InvoiceLine, Subscription, SubscriptionPeriod
+from billing.models import Invoice, InvoiceLine, SubscriptionPeriod
 from billing.rating.periods import Period
 from billing.selectors.accounts import RECOMPUTED, Account, Contract, key_of, read_accounts
 from billing.selectors.charges import Charge, Question, charges_of
@@ -26,13 +25,11 @@ from billing.selectors.statements import (
     paid_with,
 )
 from billing.selectors.subscriptions import upcoming_periods
-from billing.selectors.sums import TOTAL_FIELDS
 from billing.selectors.usage import UsageReader
-from config.bulk import update_rows
+from config.bulk import copy_rows
 from customers.models import Customer
 from metering.selectors.cutoffs import Cutoff
 
-DRAFT_FIELDS = (*TOTAL_FIELDS, "period_start", "period_end", "finalize_at")
 LINE_FIELDS = tuple(each.name for each in fields(StatementLine))
 Reason = Invoice.Reason
 
@@ -56,24 +53,29 @@ class Document:
 
 @dataclass(slots=True)
 class Drafted:
-    """What working out some accounts came to."""
+    """What working out some accounts came to.
 
-    documents: list[Document] = field(default_factory=list)
-    created: int = 0
-    cutoff: Cutoff | None = None
+    `planned` are the documents that were to be worked out, `documents` those that say anything.
+    """
+
+    accounts: list[Account]
+    planned: list[Document]
+    documents: list[Document]
+    created: int
+    cutoff: Cutoff | None
 
     def due(self, at: datetime) -> list[Document]:
         """Return the documents that may be issued by an instant, in the order of theirs."""
         return [each for each in self.documents if each.finalize_at and each.finalize_at <= at]
 
 
-def draft_accounts(
+def work_out_accounts(
     customers: Sequence[Customer], at: datetime, *, only_drafts: bool = False
 ) -> Drafted:
     """Work out all documents that fall due by `at`, and those that are still drafts once more.
 
-    The caller has locked the customers and is in a transaction. With `only_drafts` no new document
-    is begun.
+    The caller has locked the customers, is in a transaction and writes them. With `only_drafts` no
+    new document is begun.
     """
     accounts = read_accounts(customers)
     if not only_drafts:
@@ -90,11 +92,10 @@ def draft_accounts(
     kept += [document for document in late if work_out_late(document, reader)]
     if not only_drafts:
         kept += threshold_documents(accounts, at, reader)
+    show_credits(kept, at)
+    order_of_issue(kept)
     created = sum(document.invoice is None for document in kept)
-    drafted = Drafted(kept, created, reader.cutoff)
-    show_credits(drafted.documents, at)
-    write(accounts, documents, drafted, at)
-    return drafted
+    return Drafted(accounts, documents, kept, created, reader.cutoff)
 
 
 def show_credits(documents: Sequence[Document], at: datetime) -> None:
@@ -105,6 +106,19 @@ def show_credits(documents: Sequence[Document], at: datetime) -> None:
             document.statement = paid_with(wallets, document.statement)
 
 
+def order_of_issue(documents: Sequence[Document]) -> None:
+    """Let no document be issued before an earlier one that it takes for granted."""
+    latest: dict[int, datetime] = {}
+    for document in documents:
+        if document.reason not in RECOMPUTED:
+            continue
+        ids = [contract.subscription.pk for contract in document.contracts]
+        assert document.finalize_at is not None  # noqa: S101  # Every one kept has lines.
+        before = [latest[pk] for pk in ids if pk in latest]
+        document.finalize_at = max([document.finalize_at, *before])
+        latest.update(dict.fromkeys(ids, document.finalize_at))
+
+
 def store_new_periods(accounts: Iterable[Account], at: datetime) -> None:
     new: list[SubscriptionPeriod] = []
     for account in accounts:
@@ -113,7 +127,7 @@ def store_new_periods(accounts: Iterable[Account], at: datetime) -> None:
             contract.periods += begun
             contract.last_period = begun[-1] if begun else contract.last_period
             new += begun
-    SubscriptionPeriod.objects.bulk_create(new)
+    copy_rows(new)
 
 
 # Planning
@@ -355,97 +369,3 @@ def threshold_document(
     document.subscription_id = contract.subscription.pk
     settle(document, lines)
     return document
-
-
-# Writing
-
-
-def write(
-    accounts: Sequence[Account], planned: Sequence[Document], drafted: Drafted, at: datetime
-) -> None:
-    """Store what was worked out: drafts, their lines, and how far each subscription has come."""
-    old = [document.invoice for document in planned if document.invoice is not None]
-    # Their lines refer to each other and to nothing that is kept.
-    lines = InvoiceLine.objects.filter(invoice__in=old)
-    lines._raw_delete(lines.db)
-    order_of_issue(drafted.documents)
-    kept = {id(document.invoice) for document in drafted.documents if document.invoice is not None}
-    empty = Invoice.objects.filter(pk__in=[each.pk for each in old if id(each) not in kept])
-    empty._raw_delete(empty.db)
-    write_invoices(drafted.documents, at)
-    write_lines(drafted.documents)
-    write_progress(accounts, planned, at)
-
-
-def order_of_issue(documents: Sequence[Document]) -> None:
-    """Let no document be issued before an earlier one that it takes for granted."""
-    latest: dict[int, datetime] = {}
-    for document in documents:
-        if document.reason not in RECOMPUTED:
-            continue
-        ids = [contract.subscription.pk for contract in document.contracts]
-        assert document.finalize_at is not None  # noqa: S101  # Every one kept has lines.
-        before = [latest[pk] for pk in ids if pk in latest]
-        document.finalize_at = max([document.finalize_at, *before])
-        latest.update(dict.fromkeys(ids, document.finalize_at))
-
-
-def write_invoices(documents: Sequence[Document], at: datetime) -> None:
-    new: list[Invoice] = []
-    known: list[Invoice] = []
-    for document in documents:
-        assert document.finalize_at is not None  # noqa: S101  # Every one kept has lines.
-        invoice = document.invoice or Invoice(
-            customer=document.account.customer,
-            subscription_id=document.subscription_id,
-            billing_reason=document.reason,
-            billing_at=document.at,
-            currency=document.currency,
-            created_at=at,
-        )
-        for name in (*TOTAL_FIELDS, "period_start", "period_end"):
-            setattr(invoice, name, getattr(document.statement, name))
-        invoice.finalize_at = document.finalize_at
-        (new if document.invoice is None else known).append(invoice)
-        document.invoice = invoice
-    Invoice.objects.bulk_create(new)
-    update_rows(known, DRAFT_FIELDS)
-
-
-def write_lines(documents: Sequence[Document]) -> None:
-    lines: list[InvoiceLine] = []
-    for document in documents:
-        for line in document.lines:
-            line.invoice_id = getattr(document.invoice, "pk", 0)
-        lines += document.lines
-    # What puts a line right that is only being written comes after it.
-    rank: dict[int, int] = {}
-    for line in lines:
-        rank[id(line)] = rank.get(id(line.original), -1) + 1
-    for number in sorted(set(rank.values())):
-        together = [line for line in lines if rank[id(line)] == number]
-        for line in together:
-            line.original = line.original
-        InvoiceLine.objects.bulk_create(together)
-
-
-def write_progress(accounts: Iterable[Account], planned: Iterable[Document], at: datetime) -> None:
-    """Note which periods are closed, and up to where each subscription has been billed."""
-    closed, until = [], defaultdict(list)
-    for document in planned:
-        for period in closing(document):
-            if period.closed_at is None:
-                period.closed_at = at
-                closed.append(period)
-        for contract in document.contracts:
-            until[contract.subscription.pk].append(document.at)
-    moved: list[Subscription] = []
-    for account in accounts:
-        for contract in account.contracts:
-            subscription = contract.subscription
-            reached = max(until[subscription.pk], default=None)
-            if reached and (not subscription.billed_until or reached > subscription.billed_until):
-                subscription.billed_until = reached
-                moved.append(subscription)
-    SubscriptionPeriod.objects.filter(pk__in=[period.pk for period in closed]).update(closed_at=at)
-    update_rows(moved, ["billed_until"])

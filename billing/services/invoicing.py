@@ -14,10 +14,11 @@ from django.db import transaction
 from billing.models import Invoice, InvoiceLine, StripeOperation, Subscription, SubscriptionPeriod
 from billing.selectors.accounts import RECOMPUTED
 from billing.selectors.stripe import is_at_stripe
-from billing.services.drafting import Document, draft_accounts
+from billing.services.drafting import Document, work_out_accounts
 from billing.services.issuing import Issue, issue_drafts
 from billing.services.payments import set_void
 from billing.services.stripe_requests import request_operation
+from billing.services.writing import draft_accounts, write_what_is_due
 from config.errors import DomainError
 from config.queue import enqueue_on_commit
 from customers.models import Customer
@@ -51,8 +52,9 @@ def bill_customers(*, customer_ids: Sequence[int], at: datetime) -> Bill:
     The number of queries does not depend on how many customers there are, as long as their periods
     are cut alike.
     """
-    drafted = draft_accounts(lock_customers(customer_ids), at)
-    issued = issue_drafts(to_issue(drafted.due(at), drafted.cutoff), at=at)
+    drafted = work_out_accounts(lock_customers(customer_ids), at)
+    due = write_what_is_due(drafted, at)
+    issued = issue_drafts(to_issue(due, drafted.cutoff), at=at)
     return Bill(
         drafted=drafted.created,
         finalized=len(issued.invoices),

@@ -26,14 +26,14 @@ from billing.selectors.sums import TOTAL_FIELDS, sums_of
 from billing.selectors.taxes import taxes_of_part
 from billing.services.credits import apply_credits
 from billing.services.numbering import next_numbers
-from config.bulk import update_rows
+from config.bulk import copy_rows, update_rows
 from config.errors import DomainError
 from customers.models import Customer
 from metering.selectors.cutoffs import Cutoff
 
 ISSUE_FIELDS = (
     "number", "status", "issued_at", "due_at", "paid_at", "seller", "buyer", "digest", "cutoff",
-    *TOTAL_FIELDS,
+    "period_start", "period_end", "finalize_at", *TOTAL_FIELDS,
 )  # fmt: skip
 BUYER_FIELDS = (
     "key", "name", "email", "address_line1", "address_line2", "city", "state", "postal_code",
@@ -72,37 +72,51 @@ class Issued:
 
 
 def issue_drafts(drafts: Sequence[Issue], *, at: datetime, keeps_zero: bool = False) -> Issued:
-    """Issue drafts in their order; from then on the database freezes them.
+    """Issue drafts in their order, stored before or not; from then on the database freezes them.
 
     The caller has locked their customers and is in a transaction. A draft over nothing is dropped,
     unless ZERO_INVOICES or `keeps_zero` says otherwise; one whose total would be negative gives what is negative
     on it back in credit notes. An invoice whose total is zero is paid at once.
     """
     issued = Issued()
-    kept = []
+    kept, dropped = [], []
     for draft in drafts:
-        if not keeps_zero and is_over_nothing(draft):
+        if not keeps_zero and is_over_nothing(draft.lines):
             issued.skipped += 1
-            draft.invoice.delete()
+            dropped.append(draft.invoice)
             continue
         issued.credit_notes += credit_what_is_negative(draft, at)
         if draft.lines:
             kept.append(draft)
         else:
-            draft.invoice.delete()
+            dropped.append(draft.invoice)
+    drop(dropped)
     apply_credits(drafts=[(each.invoice, each.lines) for each in kept], at=at)
+    # Lines come first: an issued invoice gets none any more. The number series, for which everybody
+    # else waits, comes last.
+    copy_rows(line for each in kept for line in each.lines)
+    use_up_coupons(each.invoice for each in kept)
+    mark_settled(drafts)
     numbers = next_numbers(prefix=settings.INVOICE_PREFIX, count=len(kept))
     for draft, number in zip(kept, numbers, strict=True):
         finish(draft, number, at)
         issued.invoices.append(draft.invoice)
-    update_rows(issued.invoices, ISSUE_FIELDS)
-    use_up_coupons(issued.invoices)
-    mark_settled(drafts)
+    update_rows([each for each in issued.invoices if not each._state.adding], ISSUE_FIELDS)
+    copy_rows(issued.invoices)
     return issued
 
 
-def is_over_nothing(draft: Issue) -> bool:
-    return settings.ZERO_INVOICES == "skip" and not any(line.amount for line in draft.lines)
+def drop(drafts: Iterable[Invoice]) -> None:
+    """Remove drafts that ask for nothing; their lines refer to each other and to nothing kept."""
+    if stored := [each.pk for each in drafts if not each._state.adding]:
+        lines = InvoiceLine.objects.filter(invoice__in=stored)
+        lines._raw_delete(lines.db)
+        invoices = Invoice.objects.filter(pk__in=stored)
+        invoices._raw_delete(invoices.db)
+
+
+def is_over_nothing(lines: Iterable[InvoiceLine]) -> bool:
+    return settings.ZERO_INVOICES == "skip" and not any(line.amount for line in lines)
 
 
 def finish(draft: Issue, number: str, at: datetime) -> None:

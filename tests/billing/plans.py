@@ -8,9 +8,9 @@ from django.db import transaction
 from billing.models import Invoice, PlanVersion, Subscription, SubscriptionPeriod
 from billing.selectors.subscriptions import contract_of, upcoming_periods
 from billing.services.catalog import create_plan
-from billing.services.drafting import draft_accounts
 from billing.services.invoicing import lock_customers
 from billing.services.subscriptions import create_subscription
+from billing.services.writing import draft_accounts
 from customers.models import Customer
 from metering.models import Meter
 from tests import factories

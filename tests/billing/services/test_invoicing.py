@@ -156,8 +156,8 @@ def test_finalizing_computes_the_draft_once_more(acme: Customer) -> None:
         "UPDATE billing_invoiceline SET amount = 1",
         "DELETE FROM billing_invoiceline",
         "INSERT INTO billing_invoiceline (invoice_id, position, kind, price, meter, description, "
-        "quantity, amount, period_start, period_end, document, steps) SELECT id, 9, 'fee', 'x', '', "
-        "'x', 1, 1, period_start, period_end, '{}', '[]' FROM billing_invoice",
+        "quantity, amount, discount, period_start, period_end, document, steps, part) SELECT id, 9, "
+        "'fee', 'x', '', 'x', 1, 1, 0, period_start, period_end, '{}', '[]', 0 FROM billing_invoice",
     ],
 )
 def test_the_database_refuses_to_change_an_issued_invoice(acme: Customer, statement: str) -> None:

@@ -17,7 +17,11 @@ from billing.models import BillingRun, Invoice, InvoiceLine, PlanVersion
 from billing.services import invoicing, nightly
 from billing.services.invoicing import Bill, bill_customers
 from billing.services.nightly import run_nightly
-from billing.services.subscriptions import cancel_subscription
+from billing.services.subscriptions import (
+    cancel_subscription,
+    change_subscription,
+    create_subscription,
+)
 from billing.tasks import nightly as nightly_task
 from customers.models import Customer
 from metering.models import PendingBatch
@@ -258,3 +262,21 @@ def test_the_task_runs_as_of_now(acme: Customer) -> None:
     subscribe(acme, "2026-01-01")
     nightly_task()
     assert BillingRun.objects.get().invoices_drafted > 0
+
+
+def test_what_is_dropped_as_asking_for_nothing_stops_nothing_after_it(acme: Customer) -> None:
+    """No seats, for which no invoice is made, and five from the tenth, charged in full."""
+    seats = {"key": "seats", "model": "per_unit", "unit_amount": "10", "timing": "advance"}
+    version = publish_plan(seats | {"proration": "none"})
+    subscription = create_subscription(
+        customer=acme, plan=version.plan, start_at=instant("2026-01-01"), quantities={"seats": "0"}
+    )
+    change_subscription(
+        subscription=subscription,
+        at=instant("2026-01-10"),
+        effective_at=instant("2026-01-10"),
+        quantities={"seats": "5"},
+    )
+    done = run("2026-01-20")
+    assert (done.failures, done.invoices_skipped) == ([], 1)
+    assert totals() == [("INV-000001", "open", "50.00")]
