@@ -111,6 +111,21 @@ def amount(name: str, default: str) -> Decimal:
     return read(name, parse, Decimal(default), expected=expected)
 
 
+def amounts_by_currency(name: str) -> dict[str, Decimal]:
+    """Return a comma-separated list of amounts such as `DKK=4`, by their currency."""
+
+    def parse(value: str) -> dict[str, Decimal]:
+        found = [
+            re.fullmatch(r"([A-Z]{3})=([0-9]{1,12}(?:\.[0-9]{1,4})?)", each)
+            for each in split(value)
+        ]
+        if not all(found):
+            raise ValueError(value)
+        return {each[1]: Decimal(each[2]) for each in found if each}
+
+    return read(name, parse, {}, expected="amounts by currency such as DKK=4,ISK=80")
+
+
 def instant(name: str) -> datetime | None:
     """Return an instant with its offset, nothing if the variable is not set."""
 

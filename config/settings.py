@@ -242,6 +242,8 @@ SECURE_CSP["form-action"].append(
 )
 # What was issued before was billed in another way; it is never pushed by itself.
 STRIPE_PUSH_SINCE = environment.instant("STRIPE_PUSH_SINCE")
+# Where invoices are paid out in another currency, the least that Stripe collects is not the usual.
+STRIPE_MINIMUM_AMOUNTS = environment.amounts_by_currency("STRIPE_MINIMUM_AMOUNTS")
 # Names this installation at Stripe (docs/stripe.md). On somebody's own machine a new data
 # directory is a new installation, whose invoice 1 is not the invoice 1 of the one before.
 STRIPE_ENVIRONMENT = environment.matching(

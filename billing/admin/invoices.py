@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, override
 
+from django import forms
 from django.contrib.admin.utils import unquote
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -19,6 +20,7 @@ from billing.models import Invoice, InvoiceLine, NumberSeries, Payment, StripeOp
 from billing.services.invoicing import (
     charge_invoice,
     finalize_invoice,
+    mark_paid,
     mark_uncollectible,
     recompute_drafts,
     void_invoice,
@@ -30,6 +32,7 @@ from config.admin import (
     ReadOnlyAdmin,
     ReadOnlyInline,
     SimpleListFilter,
+    StyledForm,
     detail_action,
     display,
     link,
@@ -54,6 +57,15 @@ class PastDueFilter(SimpleListFilter):
             status=Invoice.Status.OPEN, amount_paid__lt=F("total") - F("amount_credited")
         )
         return unpaid.filter(due_at__lt=timezone.now()) if self.value() == "past_due" else unpaid
+
+
+class PaidForm(StyledForm):
+    """How money came that did not come through Stripe."""
+
+    reference = forms.CharField(
+        max_length=200, help_text="What it can be found by, such as the text of the bank transfer."
+    )
+    paid_at = forms.SplitDateTimeField(label="Received at (UTC)")
 
 
 class PaymentInline(ReadOnlyInline[Payment, Invoice]):
@@ -173,7 +185,7 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
         "portal_link",
         "pdf_link",
     )
-    actions_detail = ("recompute", "finalize", "push", "charge", "uncollectible", "void")
+    actions_detail = ("recompute", "finalize", "push", "charge", "paid", "uncollectible", "void")
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Invoice]:
@@ -265,6 +277,24 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
     def charge(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> str:
         charge_invoice(invoice=invoice, at=timezone.now())
         return f"Invoice {invoice} is about to be charged."
+
+    @detail_action(
+        "Mark as paid",
+        "All that is owed came in another way than through Stripe, such as by bank transfer. One "
+        "that is at Stripe is marked there first, so that nobody pays it again.",
+        icon="payments",
+        form=PaidForm,
+        offered=lambda invoice: (
+            invoice.status in {Invoice.Status.OPEN, Invoice.Status.UNCOLLECTIBLE}
+        ),
+    )
+    def paid(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> str:
+        now = timezone.now()
+        reference, paid_at = values["reference"], values["paid_at"]
+        done = mark_paid(invoice=invoice, reference=reference, paid_at=paid_at, at=now)
+        if done.status != Invoice.Status.PAID:
+            return f"Invoice {invoice} is paid as soon as it is marked so at Stripe."
+        return f"Invoice {invoice} is paid."
 
     @detail_action(
         "Mark as uncollectible",

@@ -12,6 +12,12 @@ def what_happens_next(push: StripePush, queue: StripeQueue | None) -> str:
     match push.status:
         case StripePush.Status.SKIPPED:
             return "Nothing: this invoice does not go to Stripe."
+        case StripePush.Status.BELOW_MINIMUM:
+            return (
+                "Nothing: Stripe would call it paid and collect nothing. It stays open, and the "
+                "customer cannot pay it there. Void it, or mark it as paid if the money came in "
+                "another way."
+            )
         case StripePush.Status.ATTENTION:
             return (
                 "Nothing, until what is said above is put right. Then push it again, or leave it "

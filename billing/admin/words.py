@@ -29,6 +29,7 @@ PUSH_TONES: dict[str, Tone] = {
     StripePush.Status.COMPLETED: "success",
     StripePush.Status.ATTENTION: "danger",
     StripePush.Status.SKIPPED: "default",
+    StripePush.Status.BELOW_MINIMUM: "warning",
 }
 OPERATION_TONES: dict[str, Tone] = {
     StripeOperation.Status.PENDING: "info",

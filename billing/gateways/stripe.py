@@ -195,6 +195,14 @@ class StripeGateway:
         """
         self.call(lambda: self.api.invoices.pay(invoice_id, {}, {"idempotency_key": key}))
 
+    def mark_paid(self, invoice_id: str, *, key: str) -> None:
+        """Say that the whole invoice was paid outside Stripe, which charges nothing for it."""
+        self.call(
+            lambda: self.api.invoices.pay(
+                invoice_id, {"paid_out_of_band": True}, {"idempotency_key": key}
+            )
+        )
+
     def void_invoice(self, invoice_id: str, *, key: str) -> None:
         self.call(lambda: self.api.invoices.void_invoice(invoice_id, {}, {"idempotency_key": key}))
 

@@ -70,6 +70,7 @@ class StripePush(QueuedWork):
         COMPLETED = "completed", "At Stripe"
         ATTENTION = "attention", "Needs attention"
         SKIPPED = "skipped", "Nothing to send"
+        BELOW_MINIMUM = "below_minimum", "Too little to collect"
 
     invoice = models.OneToOneField(Invoice, on_delete=models.PROTECT, related_name="stripe_push")
     status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)

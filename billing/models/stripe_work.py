@@ -57,6 +57,7 @@ class StripeOperation(QueuedWork):
         VOID = "void", "Void"
         UNCOLLECTIBLE = "uncollectible", "Mark as uncollectible"
         PAY = "pay", "Charge the payment method"
+        PAID_ELSEWHERE = "paid_elsewhere", "Mark as paid"
         CREDIT_NOTE = "credit_note", "Credit note"
 
     class Status(models.TextChoices):

@@ -2,6 +2,7 @@
 
 from billing.sandbox.account import Account, is_within, listed, refuse_expansion
 from billing.sandbox.invoices import find, payments_of, shown
+from billing.sandbox.limits import greatest, least, too_large, too_small
 from billing.sandbox.params import (
     EXPAND,
     PAGE,
@@ -88,16 +89,20 @@ def finalize(account: Account, invoice: Record) -> None:
         invoice["number"] = f"{customer['invoice_prefix']}-{sequence:04d}"
         customer["next_invoice_sequence"] = sequence + 1
     owed = invoice["total"] + customer["balance"]
+    if owed > greatest(invoice["currency"]):
+        raise too_large(invoice["currency"])
+    # R24: too little to collect is owed with the next invoice.
+    due = owed if owed >= least(invoice["currency"]) else 0
     invoice.update(
         status="open",
         starting_balance=customer["balance"],
-        ending_balance=min(owed, 0),
-        amount_due=max(owed, 0),
-        amount_remaining=max(owed, 0),
+        ending_balance=owed - due,
+        amount_due=due,
+        amount_remaining=due,
         effective_at=now,
         automatically_finalizes_at=None,
     )
-    customer["balance"] = min(owed, 0)
+    customer["balance"] = owed - due
     if invoice["_days_until_due"] is not None:
         invoice["due_date"] = now + invoice["_days_until_due"] * SECONDS_A_DAY
     invoice["status_transitions"]["finalized_at"] = now
@@ -186,6 +191,8 @@ def charge(account: Account, invoice: Record, method: str) -> None:
         account.emit(kind, shown(account, invoice))
         raise refusal
     now, amount = account.now(), invoice["amount_remaining"]
+    if amount < least(invoice["currency"]):
+        raise too_small(invoice["currency"])
     payment: Record = {
         "id": new_id("inpay"),
         "object": "invoice_payment",

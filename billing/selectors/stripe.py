@@ -21,7 +21,11 @@ from billing.models.invoices import InvoiceQuerySet
 EVENT_PATIENCE = timedelta(minutes=5)
 # An invoice is pushed by the task that its issue queues, or by the nightly run.
 LOST_AFTER = timedelta(minutes=15)
-DONE = (StripePush.Status.COMPLETED, StripePush.Status.SKIPPED)
+DONE = (
+    StripePush.Status.COMPLETED,
+    StripePush.Status.SKIPPED,
+    StripePush.Status.BELOW_MINIMUM,
+)
 
 
 def invoices_to_push() -> InvoiceQuerySet:

@@ -11,12 +11,18 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from billing.models import Invoice, InvoiceLine, StripeOperation, Subscription, SubscriptionPeriod
+from billing.models import (
+    Invoice,
+    InvoiceLine,
+    StripeOperation,
+    Subscription,
+    SubscriptionPeriod,
+)
 from billing.selectors.accounts import RECOMPUTED
 from billing.selectors.stripe import is_at_stripe
 from billing.services.drafting import Document, work_out_accounts
 from billing.services.issuing import Issue, issue_drafts
-from billing.services.payments import set_void
+from billing.services.payments import record_paid_elsewhere, set_void
 from billing.services.stripe_requests import request_operation
 from billing.services.writing import draft_accounts, write_what_is_due
 from config.errors import DomainError
@@ -241,6 +247,34 @@ def mark_uncollectible(*, invoice: Invoice, at: datetime) -> Invoice:
     else:
         locked.status = Invoice.Status.UNCOLLECTIBLE
         locked.save(update_fields=["status"])
+    return locked
+
+
+@transaction.atomic
+def mark_paid(*, invoice: Invoice, reference: str, paid_at: datetime, at: datetime) -> Invoice:
+    """Record that all that is owed on an invoice came in another way than through Stripe.
+
+    `reference` is what the money can be found by. One that is at Stripe stays open until Stripe has
+    it so, which then calls it paid as of `at`. Raises DomainError for one on which nothing is owed.
+    """
+    locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
+    if locked.status not in {Invoice.Status.OPEN, Invoice.Status.UNCOLLECTIBLE}:
+        raise DomainError(
+            f"Invoice {locked} is {locked.status}: nothing is owed on it.", code="not_payable"
+        )
+    if paid_at > at:
+        raise DomainError("The money has not come yet at that time.", code="not_received_yet")
+    if is_at_stripe(locked):
+        require_stripe()
+        request_operation(
+            invoice=locked,
+            kind=StripeOperation.Kind.PAID_ELSEWHERE,
+            content={"reference": reference, "paid_at": paid_at.isoformat()},
+            at=at,
+        )
+    else:
+        record_paid_elsewhere(invoice=locked, reference=reference, paid_at=paid_at)
+        locked.refresh_from_db()
     return locked
 
 

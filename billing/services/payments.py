@@ -61,6 +61,17 @@ def record_payment(
     return payment
 
 
+def record_paid_elsewhere(*, invoice: Invoice, reference: str, paid_at: datetime) -> Payment:
+    """Record that all that is owed on an invoice came outside Stripe; raises as record_payment."""
+    return record_payment(
+        invoice=invoice,
+        source=Payment.Source.MANUAL,
+        external_id=f"{invoice.number}: {reference}"[:255],
+        amount=invoice.amount_due,
+        paid_at=paid_at,
+    )
+
+
 def follow_stripe(
     *, invoice: Invoice, stripe_invoice_id: str, gateway: StripeGateway, at: datetime
 ) -> InvoiceState:
@@ -91,6 +102,10 @@ def apply_stripe_state(
     """
     locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
     mirror(locked, state, at)
+    if state.to_balance:
+        # Stripe calls it paid, but no money came: ours stays owed.
+        note_debt(locked, state)
+        return True
     if not can_follow(locked, state):
         return state.status in {locked.status, Invoice.Status.DRAFT}
     for payment in received(state, payments):
@@ -111,6 +126,18 @@ def note_contradiction(invoice: Invoice, state: InvoiceState) -> None:
     invoice.refresh_from_db()
     message = f"Invoice {invoice} is {invoice.status} here and {state.status} at Stripe."
     StripePush.objects.filter(invoice=invoice).update(attention=message)
+
+
+def note_debt(invoice: Invoice, state: InvoiceState) -> None:
+    """Leave an invoice to a person that Stripe did not collect, as long as it is owed."""
+    attention = (
+        f"Stripe found {state.total} {state.currency} too little to collect, calls invoice "
+        f"{invoice} paid, and adds {state.to_balance} to the customer's next invoice there. Set "
+        "the customer's balance at Stripe back to nothing, and say in STRIPE_MINIMUM_AMOUNTS what "
+        "is too little."
+    )
+    pushes = StripePush.objects.filter(invoice=invoice)
+    pushes.update(attention=attention if invoice.amount_due else "")
 
 
 def mirror(invoice: Invoice, state: InvoiceState, at: datetime) -> None:

@@ -17,7 +17,7 @@ from billing.gateways.values import InvoiceState
 from billing.models import Invoice, StripeCustomer, StripeOperation, StripePush
 from billing.selectors.locks import only_one
 from billing.selectors.stripe import operations_to_retry
-from billing.services.payments import follow_stripe, set_void
+from billing.services.payments import follow_stripe, record_paid_elsewhere, set_void
 from billing.services.stripe_attempts import (
     attempt,
     begin,
@@ -181,6 +181,23 @@ def pay(operation: StripeOperation, push: StripePush, gateway: StripeGateway, at
     return problem or f"The invoice is {found.status}: the payment is not through yet."
 
 
+def mark_paid(
+    operation: StripeOperation, push: StripePush, gateway: StripeGateway, at: datetime
+) -> str:
+    """Say that the money came outside Stripe, so that nobody can pay there again."""
+    state = completed(push, gateway)
+    if state.status in {Invoice.Status.OPEN, Invoice.Status.UNCOLLECTIBLE}:
+        call(operation, lambda key: gateway.mark_paid(state.id, key=key), at)
+    if state.to_balance and push.invoice.amount_due:
+        # Stripe has called it paid before, without any money.
+        record_paid_elsewhere(
+            invoice=push.invoice,
+            reference=operation.content["reference"],
+            paid_at=datetime.fromisoformat(operation.content["paid_at"]),
+        )
+    return followed(push, Invoice.Status.PAID, gateway, at)
+
+
 def credit(
     operation: StripeOperation, push: StripePush, gateway: StripeGateway, at: datetime
 ) -> str:
@@ -232,5 +249,6 @@ WAYS: dict[StripeOperation.Kind, Way] = {
     Kind.VOID: void,
     Kind.UNCOLLECTIBLE: mark_uncollectible,
     Kind.PAY: pay,
+    Kind.PAID_ELSEWHERE: mark_paid,
     Kind.CREDIT_NOTE: credit,
 }

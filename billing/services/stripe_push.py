@@ -5,12 +5,15 @@ call of `push_invoice` goes on from what Stripe has, never from what was last he
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
+from django.conf import settings
 from django.db import transaction
 
+from billing.gateways.amount_limits import greatest_charge, smallest_charge
 from billing.gateways.errors import GoneError
 from billing.gateways.requests import payload_digest
 from billing.gateways.stripe import StripeGateway
@@ -34,6 +37,14 @@ from billing.services.stripe_steps import PushJob
 from config.errors import DomainError
 
 PUSH_LOCKS = 1 << 56
+
+
+@dataclass(frozen=True, slots=True)
+class NotForStripe:
+    """Why an invoice is not pushed, and what its push is called from then on."""
+
+    reason: str
+    status: StripePush.Status = StripePush.Status.SKIPPED
 
 
 def push_invoice(*, invoice: Invoice, gateway: StripeGateway | None, at: datetime) -> PushOutcome:
@@ -87,14 +98,16 @@ def push_each(
 
 def advance(push: StripePush, gateway: StripeGateway, at: datetime) -> PushOutcome:
     """Run the steps, or leave an invoice that is not for Stripe."""
-    invoice, reason = begin_push(push, gateway, at)
-    if reason:
-        return leave(invoice, push, reason, gateway, at)
+    invoice, refusal = begin_push(push, gateway, at)
+    if refusal is not None:
+        return leave(invoice, push, refusal, gateway, at)
     run_steps(prepare(invoice, push, gateway, at))
     return PushOutcome.COMPLETED
 
 
-def begin_push(push: StripePush, gateway: StripeGateway, at: datetime) -> tuple[Invoice, str]:
+def begin_push(
+    push: StripePush, gateway: StripeGateway, at: datetime
+) -> tuple[Invoice, NotForStripe | None]:
     """Return the invoice as it is now, and why it is not for Stripe if it is not.
 
     That it is on its way is written down under the lock that voiding takes: from then on it is
@@ -103,39 +116,60 @@ def begin_push(push: StripePush, gateway: StripeGateway, at: datetime) -> tuple[
     with transaction.atomic(durable=True):
         Invoice.objects.select_for_update().get(pk=push.invoice_id)
         invoice = Invoice.objects.select_related("customer").get(pk=push.invoice_id)
-        reason = reason_to_skip(invoice)
-        if not reason and push.first_started_at is None:
+        refusal = why_not(invoice)
+        if refusal is None and push.first_started_at is None:
             refuse_unsendable(invoice)
             push.first_started_at, push.environment = at, gateway.account
             push.save(update_fields=["first_started_at", "environment"])
-    return invoice, reason
+    return invoice, refusal
 
 
-def reason_to_skip(invoice: Invoice) -> str:
-    """Return why an invoice is not for Stripe, or nothing."""
+def why_not(invoice: Invoice) -> NotForStripe | None:
+    """Return why an invoice is not for Stripe, if it is not."""
     is_settled = invoice.status == Invoice.Status.PAID and not invoice.total
     if invoice.status != Invoice.Status.OPEN and not is_settled:
-        return f"The invoice is {invoice.status}: only an open one is pushed."
+        return NotForStripe(f"The invoice is {invoice.status}: only an open one is pushed.")
     if invoice.total < 0:
         # Stripe would put the money on the customer's balance and take it off a later invoice.
-        return "The total is negative: Stripe must not get it as an invoice."
+        return NotForStripe("The total is negative: Stripe must not get it as an invoice.")
     if not invoice.lines.exists():
-        return "The invoice has no lines, and Stripe takes none without."
-    return ""
+        return NotForStripe("The invoice has no lines, and Stripe takes none without.")
+    least = smallest_charge(invoice.currency, settings.STRIPE_MINIMUM_AMOUNTS)
+    if 0 < invoice.total < least:
+        # Stripe would call it paid, and put the debt on the customer's balance.
+        return NotForStripe(
+            f"Stripe collects no less than {least} {invoice.currency}.",
+            StripePush.Status.BELOW_MINIMUM,
+        )
+    return None
 
 
 def leave(
-    invoice: Invoice, push: StripePush, reason: str, gateway: StripeGateway, at: datetime
+    invoice: Invoice,
+    push: StripePush,
+    refusal: NotForStripe,
+    gateway: StripeGateway,
+    at: datetime,
 ) -> PushOutcome:
     """End a push that has no more to do: its invoice was paid or voided on the way, or never fit.
 
     Raises NeedsAttentionError for a draft that was left at Stripe.
     """
     if not push.stripe_invoice_id:
-        return skip(push, reason)
-    state = gateway.retrieve_invoice(push.stripe_invoice_id)
+        return skip(push, refusal)
+    refuse_other_account(push, gateway)
+    try:
+        state = gateway.retrieve_invoice(push.stripe_invoice_id)
+    except GoneError:
+        # A draft that somebody deleted, as they were asked to.
+        stripe_steps.refuse_lost_customer(
+            gateway, customer_at_stripe(invoice.customer, gateway, at)
+        )
+        push.stripe_invoice_id = ""
+        commit(push, "stripe_invoice_id")
+        return skip(push, refusal)
     if state.status == Invoice.Status.DRAFT:
-        raise NeedsAttentionError(f"{reason} Delete draft {state.id} at Stripe.")
+        raise NeedsAttentionError(f"{refusal.reason} Delete draft {state.id} at Stripe.")
     with transaction.atomic(durable=True):
         finish(push, at)
     follow_stripe(invoice=invoice, stripe_invoice_id=state.id, gateway=gateway, at=at)
@@ -144,6 +178,13 @@ def leave(
 
 def refuse_unsendable(invoice: Invoice) -> None:
     """Refuse what could never end well, before anything is sent."""
+    most = greatest_charge(invoice.currency)
+    if invoice.total > most:
+        raise NeedsAttentionError(
+            f"Stripe collects at most {most} {invoice.currency} at once, and this is over "
+            f"{invoice.total}. Have it paid in another way and mark it as paid, or void it and "
+            "bill it in parts."
+        )
     chunks = line_chunks(invoice)
     total = sum((line.amount + line.tax for chunk in chunks for line in chunk), start=Decimal(0))
     if total != invoice.total:
@@ -156,13 +197,17 @@ def refuse_unsendable(invoice: Invoice) -> None:
 
 
 def prepare(invoice: Invoice, push: StripePush, gateway: StripeGateway, at: datetime) -> PushJob:
+    refuse_other_account(push, gateway)
+    chunks = line_chunks(invoice)
+    return PushJob(invoice=invoice, push=push, gateway=gateway, at=at, chunks=chunks)
+
+
+def refuse_other_account(push: StripePush, gateway: StripeGateway) -> None:
     if push.environment != gateway.account:
         raise NeedsAttentionError(
             f"This push began as {push.environment} and Stripe is now asked as "
             f"{gateway.account}. Go back to the key and the STRIPE_ENVIRONMENT of then."
         )
-    chunks = line_chunks(invoice)
-    return PushJob(invoice=invoice, push=push, gateway=gateway, at=at, chunks=chunks)
 
 
 def run_steps(job: PushJob) -> None:
@@ -199,8 +244,8 @@ def from_draft_to_open(job: PushJob, customer_id: str) -> None:
         stripe_steps.finalize(job)
 
 
-def skip(push: StripePush, reason: str) -> PushOutcome:
-    push.status, push.retry_at = StripePush.Status.SKIPPED, None
-    push.attention, push.last_error = "", reason
+def skip(push: StripePush, refusal: NotForStripe) -> PushOutcome:
+    push.status, push.retry_at = refusal.status, None
+    push.attention, push.last_error = "", refusal.reason
     commit(push, "status", "retry_at", "attention", "last_error")
     return PushOutcome.SKIPPED

@@ -250,15 +250,20 @@ def restart(job: PushJob, customer_id: str) -> None:
     Only drafts can be deleted at Stripe. So one that is gone from the right account, which is the
     one that has the customer, was never finalized by anybody.
     """
-    try:
-        customer = job.gateway.retrieve_customer(customer_id)
-    except GoneError as error:
-        raise customer_gone(customer_id) from error
-    if customer.is_deleted:
-        raise customer_gone(customer_id)
+    refuse_lost_customer(job.gateway, customer_id)
     for step in job.push.steps.all():
         renew(step)
         step.completed_at = None
         commit(step, "completed_at")
     job.push.stripe_invoice_id = ""
     commit(job.push, "stripe_invoice_id")
+
+
+def refuse_lost_customer(gateway: StripeGateway, customer_id: str) -> None:
+    """Raise NeedsAttentionError if the account that is asked does not have the customer."""
+    try:
+        customer = gateway.retrieve_customer(customer_id)
+    except GoneError as error:
+        raise customer_gone(customer_id) from error
+    if customer.is_deleted:
+        raise customer_gone(customer_id)

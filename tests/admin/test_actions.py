@@ -97,6 +97,17 @@ def test_void_says_that_nothing_is_owed(desk: Client, draft: Invoice) -> None:
     assert draft.status == Invoice.Status.VOID
 
 
+def test_money_that_came_otherwise_makes_an_invoice_paid(desk: Client, draft: Invoice) -> None:
+    press(desk, button(draft, "finalize"))
+    received = {"reference": "Transfer 9", "paid_at_0": "2026-04-02", "paid_at_1": "12:00"}
+
+    message = press(desk, button(draft, "paid"), **received)
+
+    draft.refresh_from_db()
+    assert message == f"Invoice {draft} is paid."
+    assert (draft.status, draft.payments.get().amount) == ("paid", draft.total)
+
+
 def test_an_invoice_with_payments_is_not_voided(desk: Client, issued: Invoice) -> None:
     message = press(desk, button(issued, "void"))
 

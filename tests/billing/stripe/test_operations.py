@@ -20,7 +20,12 @@ from billing.models import (
 from billing.sandbox import actions, control, reversals
 from billing.sandbox.faults import Fault, Kind
 from billing.sandbox.server import StripeSandbox
-from billing.services.invoicing import charge_invoice, mark_uncollectible, void_invoice
+from billing.services.invoicing import (
+    charge_invoice,
+    mark_paid,
+    mark_uncollectible,
+    void_invoice,
+)
 from billing.services.payments import follow_stripe
 from billing.services.stripe_events import handle_stripe_event
 from billing.services.stripe_operations import retry_operations, run_operation
@@ -107,6 +112,31 @@ def test_a_call_that_is_not_answered_is_taken_up_again_by_itself(
     assert retry_operations(gateway=gateway, at=at).counts == {}
     assert retry_operations(gateway=gateway, at=at + timedelta(minutes=2)).pushed == 1
     cases.assert_one(sandbox, invoice, status="void")
+
+
+def test_money_that_came_outside_stripe_is_marked_there_first(
+    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+) -> None:
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    marked = mark_paid(invoice=invoice, reference="Transfer 9", paid_at=at, at=at)
+    assert marked.status == "open"
+    assert run(invoice, gateway, at).outcome == "The invoice is paid here and at Stripe."
+    assert (invoice.status, invoice.payments.get().amount) == ("paid", invoice.total)
+    assert cases.records(sandbox, "invoice_payment") == []
+    assert cases.records(sandbox, "invoice")[0]["amount_paid_off_stripe"] == 30300
+
+
+def test_money_for_what_stripe_does_not_have_is_recorded_at_once_and_once(
+    gateway: StripeGateway, db: None, at: datetime
+) -> None:
+    invoice = cases.make_invoice(["0.30"], at=at)
+    push_invoice(invoice=invoice, gateway=gateway, at=at)
+    with pytest.raises(DomainError, match="not come yet"):
+        mark_paid(invoice=invoice, reference="Cash", paid_at=at + LATER, at=at)
+    assert mark_paid(invoice=invoice, reference="Cash", paid_at=at, at=at).status == "paid"
+    with pytest.raises(DomainError, match="nothing is owed"):
+        mark_paid(invoice=invoice, reference="Cash", paid_at=at, at=at)
+    assert invoice.payments.get().external_id == f"{invoice.number}: Cash"
 
 
 CREDIT: list[tuple[str, Decimal]] = [("API calls", Decimal("50.00")), ("VAT", Decimal("10.00"))]

@@ -143,7 +143,12 @@ def test_a_draft_of_ours_is_refused(gateway: StripeGateway, db: None, at: dateti
 
 @pytest.mark.parametrize(
     ("currency", "amount", "minor"),
-    [("JPY", "1234", 1234), ("KWD", "1.230", 1230), ("ISK", "500", 50000), ("HUF", "9.99", 999)],
+    [
+        ("JPY", "1234", 1234),
+        ("KWD", "1.230", 1230),
+        ("ISK", "500", 50000),
+        ("HUF", "199.99", 19999),
+    ],
 )
 def test_s30_each_currency_is_sent_in_the_units_stripe_counts_in(
     sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime,

@@ -268,7 +268,7 @@ def test_r14_expand_only_fields_are_absent_until_expanded(shop: Shop) -> None:
 
 def test_r15_a_draft_with_auto_advance_finalizes_itself_after_an_hour(shop: Shop) -> None:
     draft = shop.draft(auto_advance=True)
-    shop.add(draft, {"amount": 1})
+    shop.add(draft, {"amount": 100})
     control.handle(shop.sandbox.api, "POST", "/_sandbox/clock", {"advance": 3602})
     assert shop.api.invoices.retrieve(draft.id).status == "open"
 
