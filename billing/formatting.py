@@ -107,6 +107,7 @@ def instant(at: datetime, zone: ZoneInfo, locale: str) -> str:
     return f"{day(at, zone, locale)}, {time_of_day(at, zone, locale)} {name}"
 
 
+@lru_cache(maxsize=1024)
 def period(start: datetime, end: datetime, zone: ZoneInfo, locale: str) -> str:
     """Write the days that the half-open period `[start, end)` touches: 1 - 31 March 2026."""
     first, last = start.astimezone(zone).date(), (end - INSTANT).astimezone(zone).date()

@@ -40,7 +40,9 @@ def known_phases(phases: Sequence[Phase], at: datetime) -> list[Phase]:
     whether it was worked out then or long afterwards.
     """
     known = [phase for phase in phases if phase.start <= at]
-    return [*known[:-1], replace(known[-1], end=None)] if known else []
+    if known and known[-1].end is not None:
+        known[-1] = replace(known[-1], end=None)
+    return known
 
 
 def stretches(

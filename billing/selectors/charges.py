@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from billing.models import Subscription, SubscriptionPeriod
 from billing.rating.lines import RatedLine, price_usage
@@ -101,6 +103,9 @@ def charges_of_period(
         for listed in contract.lists[version].prices:
             for stretch in stretches_of(listed, same_list, period.period_start, end):
                 is_advance = listed.price.timing == "advance"
+                is_due = is_over or is_advance
+                # Usage that is not due is of interest where open usage counts up to an instant.
+                is_asked = is_due or question.used_until is not None
                 yield Charge(
                     key=ChargeKey(period.pk, listed.row.pk, stretch.start),
                     contract=contract,
@@ -108,9 +113,11 @@ def charges_of_period(
                     listed=listed,
                     stretch=stretch,
                     quantity=stated_quantity(listed, stretch.phase),
-                    want=usage_wanted(contract, period, listed, stretch, question, reader),
+                    want=usage_wanted(contract, period, listed, stretch, question, reader)
+                    if is_asked
+                    else None,
                     fraction=fee_fraction(contract, period, listed, stretch),
-                    is_due=is_over or is_advance,
+                    is_due=is_due,
                     is_changed=is_advance and any(p.end == stretch.start for p in phases),
                 )
 
@@ -188,15 +195,32 @@ def fraction_of(
 
     `is_last` says that the subscription ends with the part.
     """
-    full = Period(period.full_start, period.full_end)
-    start = part.start
-    if start == period.period_start != subscription.start_at:
+    return fraction_within(
+        proration,
+        part,
+        Period(period.full_start, period.full_end),
+        period.zone,
         # The customer may have moved to another time zone since the period before.
-        start = nearest_midnight(start, period.zone)
+        may_have_moved=part.start == period.period_start != subscription.start_at,
+        is_last=is_last,
+    )
+
+
+@lru_cache(maxsize=4096)  # A night asks the same of many customers.
+def fraction_within(
+    proration: str,
+    part: Period,
+    full: Period,
+    zone: ZoneInfo,
+    *,
+    may_have_moved: bool,
+    is_last: bool,
+) -> Fraction:
+    start = nearest_midnight(part.start, zone) if may_have_moved else part.start
     start, end = max(start, full.start), min(part.end, full.end)
     if start >= end:
         return Fraction(0)
-    return proration_fraction(proration, Period(start, end), full, period.zone, is_last=is_last)
+    return proration_fraction(proration, Period(start, end), full, zone, is_last=is_last)
 
 
 def keys_of(charges: Iterable[Charge]) -> set[ChargeKey]:

@@ -31,6 +31,9 @@ from customers.models import Customer
 from metering.selectors.cutoffs import Cutoff
 
 LINE_FIELDS = tuple(each.name for each in fields(StatementLine))
+PLAIN_FIELDS = tuple(
+    name for name in LINE_FIELDS if name not in {"subscription", "billing_period", "billed_price"}
+)
 Reason = Invoice.Reason
 
 
@@ -284,13 +287,24 @@ def settle(document: Document, lines: Sequence[StatementLine]) -> None:
     document.statement = discounted(document.account, document.currency, period, lines)
     document.finalize_at = end_of_grace(document)
     document.lines = [
-        InvoiceLine(position=position, **{name: getattr(line, name) for name in LINE_FIELDS})
-        for position, line in enumerate(document.statement.lines)
+        invoice_line(position, line) for position, line in enumerate(document.statement.lines)
     ]
     for line in document.lines:
         key = key_of(line)
         ledger.add(key, line.amount, line.quantity, line.part)
         ledger.last_line[key] = line
+
+
+def invoice_line(position: int, line: StatementLine) -> InvoiceLine:
+    values = {name: getattr(line, name) for name in PLAIN_FIELDS}
+    return InvoiceLine(
+        position=position,
+        # By their keys: it takes Django longer to follow what is not looked at again.
+        subscription_id=getattr(line.subscription, "pk", None),
+        billing_period_id=getattr(line.billing_period, "pk", None),
+        billed_price_id=getattr(line.billed_price, "pk", None),
+        **values,
+    )
 
 
 def period_of(document: Document, lines: Sequence[StatementLine]) -> Period:

@@ -50,10 +50,12 @@ def write(drafted: Drafted, at: datetime, held: Sequence[Document] = ()) -> None
     kept = [each for each in held if not is_over_nothing(each.lines)]
     draw_keys(line for document in (*stored, *kept) for line in document.lines)
     for document in drafted.documents:
+        key = invoices[id(document)].pk
         for line in document.lines:
-            line.invoice = invoices[id(document)]
-            # Only now does it have a key.
-            line.original = line.original
+            line.invoice_id = key
+            if line.original is not None:
+                # Only now does it have a key.
+                line.original = line.original
     copy_rows(invoices[id(document)] for document in stored)
     copy_rows(line for document in stored for line in document.lines)
     update_rows(known, DRAFT_FIELDS)
