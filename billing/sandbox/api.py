@@ -1,7 +1,6 @@
 """One API request: who asks, under which key, what breaks, and the answer."""
 
 import json
-import time
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -122,7 +121,7 @@ class Api:
             replay = self.take_key(request)
         try:
             if fault and fault.kind is Kind.SLOW:
-                time.sleep(fault.seconds)
+                fault.over.wait(fault.seconds)
             answer = replay or self.execute(request, handler, ids, fault)
         finally:
             with self.account.lock:

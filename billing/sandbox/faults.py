@@ -6,7 +6,8 @@ executed.
 """
 
 import re
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -51,7 +52,10 @@ EXECUTED = frozenset(
 
 @dataclass
 class Fault:
-    """One planned failure: skip `after` matching requests, then fail `times` of every `every`."""
+    """One planned failure: skip `after` matching requests, then fail `times` of every `every`.
+
+    A slow answer takes `seconds`, or until `over` is set.
+    """
 
     kind: Kind
     operation: str = ""
@@ -60,6 +64,7 @@ class Fault:
     every: int = 1
     seconds: int = 0
     seen: int = 0
+    over: threading.Event = field(default_factory=threading.Event, init=False)
 
     def matches(self, operation: str) -> bool:
         return not self.operation or re.fullmatch(self.operation, operation) is not None

@@ -19,16 +19,23 @@ from billing.services.stripe_queue import PushOutcome
 from tests.billing.stripe import cases
 
 
-def at_once(count: int, work: Callable[[], object]) -> list[object]:
-    """Run `work` in threads that start together and return what each returned."""
-    barrier = threading.Barrier(count)
+def at_once(count: int, work: Callable[[], object], slow: Fault | None = None) -> list[object]:
+    """Run `work` in threads that start together and return what each returned.
 
-    def run(_: int) -> object:
+    The answer that is slow comes when all but one have returned.
+    """
+    barrier = threading.Barrier(count)
+    running = list(range(count))
+
+    def run(number: int) -> object:
         barrier.wait()
         try:
             return work()
         finally:
             connection.close()
+            running.remove(number)
+            if slow and len(running) == 1:
+                slow.over.set()
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(run, range(count)))
@@ -39,9 +46,8 @@ def test_s40_of_several_workers_one_pushes_and_the_others_leave(
     sandbox: StripeSandbox, gateway: StripeGateway, at: datetime
 ) -> None:
     invoice = cases.make_invoice(at=at)
-    # The first call takes long enough for every worker to have come by.
-    sandbox.api.faults.add(Fault(Kind.SLOW, seconds=1))
-    outcomes = at_once(4, lambda: push_invoice(invoice=invoice, gateway=gateway, at=at))
+    sandbox.api.faults.add(slow := Fault(Kind.SLOW, seconds=25))
+    outcomes = at_once(4, lambda: push_invoice(invoice=invoice, gateway=gateway, at=at), slow)
     assert sorted(map(str, outcomes)) == ["busy", "busy", "busy", "completed"]
     cases.assert_one(sandbox, invoice)
 
@@ -52,9 +58,9 @@ def test_two_invoices_of_a_new_customer_at_once_make_one_customer(
 ) -> None:
     first = cases.make_invoice(at=at)
     invoices = [first, cases.make_invoice(customer=first.customer, at=at)]
-    sandbox.api.faults.add(Fault(Kind.SLOW, seconds=1))
+    sandbox.api.faults.add(slow := Fault(Kind.SLOW, seconds=25))
     left = iter(invoices)
-    outcomes = at_once(2, lambda: push_invoice(invoice=next(left), gateway=gateway, at=at))
+    outcomes = at_once(2, lambda: push_invoice(invoice=next(left), gateway=gateway, at=at), slow)
     assert sorted(map(str, outcomes)) == ["completed", "waiting"]
     assert [push_invoice(invoice=item, gateway=gateway, at=at) for item in invoices] == [
         PushOutcome.COMPLETED

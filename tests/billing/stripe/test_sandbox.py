@@ -223,7 +223,8 @@ def test_r12_a_saved_500_is_repeated_and_a_refused_parameter_is_not_saved(shop: 
 
 
 def test_r12_a_key_in_use_is_refused_until_its_request_is_answered(shop: Shop) -> None:
-    shop.sandbox.api.faults.add(Fault(Kind.SLOW, seconds=1))
+    fault = Fault(Kind.SLOW, seconds=25)
+    shop.sandbox.api.faults.add(fault)
     key = shop.key()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(shop.api.customers.create, {"name": "A"}, key)
@@ -232,6 +233,7 @@ def test_r12_a_key_in_use_is_refused_until_its_request_is_answered(shop: Shop) -
         busy = refusal(lambda: shop.api.customers.create({"name": "A"}, key))
         assert busy[:2] == (409, "idempotency_key_in_use")
         assert shop.api.customers.create({"name": "B"}, shop.key()).name == "B"
+        fault.over.set()
     assert shop.api.customers.create({"name": "A"}, key).id == slow.result().id
 
 
