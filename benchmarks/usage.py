@@ -206,7 +206,12 @@ def users_of_a_month(meter: Meter, customer: Customer) -> Result:
 
 def bytes_per_event() -> Result:
     """Return the bytes that an event takes: with its key and its roll-ups, beside itself alone."""
-    tables = ("metering_event", "metering_eventkey", "metering_usagebucket", "metering_usagemember")
+    tables = (
+        "metering_event",
+        "metering_eventkey",
+        "metering_usagebucket",
+        "metering_usagemembers",
+    )
     [(events,)] = execute("SELECT count(*) FROM metering_event")
     parts = {}
     for name in tables:

@@ -14,7 +14,7 @@ DAILY_TOTAL = "metering_dailytotal"
 ARCHIVED_USAGE = "metering_archivedusage"
 USAGE_BUCKET = "metering_usagebucket"
 USAGE_LAYOUT = "metering_usagelayout"
-USAGE_MEMBER = "metering_usagemember"
+USAGE_MEMBERS = "metering_usagemembers"
 
 EVENT_TABLES = (
     EVENT,
@@ -26,5 +26,5 @@ EVENT_TABLES = (
     ARCHIVED_USAGE,
     USAGE_BUCKET,
     USAGE_LAYOUT,
-    USAGE_MEMBER,
+    USAGE_MEMBERS,
 )

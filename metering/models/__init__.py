@@ -6,7 +6,7 @@ from metering.models.history import ChangedDay, Correction, PendingCorrection
 from metering.models.imports import LogImport, LogImportLine, LogImportPiece
 from metering.models.meters import Meter
 from metering.models.rounds import FoldingRound
-from metering.models.usage import UsageBucket, UsageLayout, UsageMember
+from metering.models.usage import UsageBucket, UsageLayout, UsageMembers
 
 __all__ = [
     "ArchivedMonth",
@@ -30,5 +30,5 @@ __all__ = [
     "UsageBucket",
     "UsageCheck",
     "UsageLayout",
-    "UsageMember",
+    "UsageMembers",
 ]

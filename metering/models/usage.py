@@ -107,11 +107,15 @@ class UsageBucket(models.Model):
         return f"{self.grain} {self.bucket_start:%Y-%m-%d %H:%M}"
 
 
-class UsageMember(models.Model):
-    """One distinct value seen in a bucket, so that unique counts are exact over any range."""
+class UsageMembers(models.Model):
+    """Distinct values seen in a bucket, so that unique counts are exact over any range.
+
+    What a fold finds is a part of its own, and short parts are made one, so that adding to a bucket
+    does not rewrite it. A value may be in several parts.
+    """
 
     pk = models.CompositePrimaryKey(
-        "customer_id", "meter_id", "grain", "bucket_start", "dimensions_digest", "member"
+        "customer_id", "meter_id", "grain", "bucket_start", "dimensions_digest", "part"
     )
     customer = models.ForeignKey(
         Customer, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
@@ -122,8 +126,10 @@ class UsageMember(models.Model):
     grain = models.CharField(max_length=10, choices=Grain)
     bucket_start = models.DateTimeField()
     dimensions_digest = models.UUIDField(default=NO_DIMENSIONS)
-    member = models.UUIDField(help_text="128-bit digest of the value.")
+    part = models.IntegerField(help_text="In the order in which parts were written.")
+    size = models.IntegerField(help_text="How many members the part has.")
+    members = ArrayField(models.UUIDField(), help_text="128-bit digests of the values.")
 
     @override
     def __str__(self) -> str:
-        return str(self.member)
+        return f"{self.size} of {self.grain} {self.bucket_start:%Y-%m-%d %H:%M}"

@@ -15,6 +15,12 @@ from metering.selectors.rollups import FreshRows, Selection
 from metering.windows import Range
 
 LONGEST_BUCKET = "interval '25 hours'"
+BUCKETS = "metering_usagebucket"
+# A member may be in several parts.
+MEMBERS = f"""
+    (SELECT DISTINCT {", ".join(rollups.MEMBER_COLUMNS)}
+    FROM metering_usagemembers CROSS JOIN LATERAL unnest(members) AS member) AS members
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +58,10 @@ def differences(
     if layout is None or selection is None:
         return
     buckets = rollups.fresh_buckets(meter, layout, selection)
-    rows = compare("metering_usagebucket", buckets, layout, span)
+    rows = compare(BUCKETS, buckets, layout, span)
     members = rollups.fresh_members(meter, layout, selection)
     if members is not None:
-        rows += compare("metering_usagemember", members, layout, span)
+        rows += compare(MEMBERS, members, layout, span)
     for stored, fresh in rows:
         yield Difference(customer.key, meter.key, stored, fresh)
 
@@ -67,18 +73,19 @@ def selected(customer: Customer, span: Range | None) -> Selection | None:
 
 
 def compare(
-    table: str, fresh: FreshRows, layout: UsageLayout, span: Range | None
+    source: str, fresh: FreshRows, layout: UsageLayout, span: Range | None
 ) -> list[tuple[str | None, str | None]]:
-    key = ", ".join(rollups.BUCKET_KEY if table == "metering_usagebucket" else fresh.columns)
+    key = ", ".join(rollups.BUCKET_KEY if source == BUCKETS else fresh.columns)
     within = "TRUE"
     params = {**fresh.params, "lacks": layout.lacks}
     if span is not None:
         within = "bucket_start >= %(span_start)s AND bucket_start < %(span_end)s"
         params = params | {"span_start": span.start, "span_end": span.end}
     statement = f"""
+        {fresh.read}
         SELECT to_jsonb(stored)::text, to_jsonb(fresh)::text
         FROM (
-            SELECT {", ".join(fresh.columns)} FROM {table}
+            SELECT {", ".join(fresh.columns)} FROM {source}
             WHERE customer_id = %(customer)s AND meter_id = %(meter)s AND {within}
         ) AS stored
         FULL JOIN ({fresh.sql}) AS fresh USING ({key})

@@ -1,8 +1,8 @@
 """Raw events aggregated into the rows that roll-ups hold.
 
-Folding adds these rows to the stored ones, verification compares them. Each statement reads the
-events once, cut as finely as any of its rows needs, and adds the result up again: by bucket, and
-by day and dimensions.
+Folding adds these rows to the stored ones, verification compares them. The events are read once,
+cut as finely as any of the rows needs, and the result is added up again: by bucket, and by day and
+dimensions. The distinct values that a meter counts are cut apart too.
 """
 # ruff: noqa: S608  # The statements are put together from constants; see meter_sql.
 
@@ -101,11 +101,20 @@ def event_span(customer_id: int) -> Range | None:
 
 @dataclass(frozen=True, slots=True)
 class FreshRows:
-    """A SELECT of the rows that a selection of events makes of a meter, and its parameters."""
+    """A SELECT of the rows that a selection of events makes of a meter, and its parameters.
+
+    It reads them from `cells`, a SELECT for a statement to begin with, under this name.
+    """
 
     sql: str
     columns: tuple[str, ...]
     params: dict[str, Any]
+    cells: str = ""
+
+    @property
+    def read(self) -> str:
+        """Return what a statement begins with that reads these rows; others may share it."""
+        return f"WITH cells AS MATERIALIZED ({self.cells})" if self.cells else ""
 
 
 class Cells:
@@ -173,6 +182,23 @@ class Cells:
         """
 
     @property
+    def sql(self) -> str:
+        """Return the cells and what their events add up to, by member where members are kept."""
+        added = "".join(f", {PARTIALS[name].add} AS {name}" for name in self.partials)
+        by_member, member = "", ""
+        if self.roll_ups.members:
+            by_member, member = ", member", f", {digest_sql('member')} AS member"
+        return f"""
+            SELECT {self.cut_names}{member}, count(*) AS events{added},
+                count(*) FILTER (WHERE is_unparsed) AS unparsed
+            FROM (
+                SELECT {self.cuts}{by_member}{self.event_values},
+                    {reading_of(self.meter).is_unparsed} AS is_unparsed
+                FROM {self.read}
+            ) AS event GROUP BY {self.cut_names}{by_member}
+        """
+
+    @property
     def dimensions_object(self) -> str:
         pairs = (f"%(dimension_{index})s::text, d{index}" for index in range(len(self.dimensions)))
         return f"jsonb_build_object({', '.join(pairs)})"
@@ -230,16 +256,8 @@ def fresh_buckets(meter: Meter, layout: UsageLayout, selection: Selection) -> Fr
                 FROM cells GROUP BY {cells.day_key}
             ) AS days
         """)
-    unparsed = f"CASE WHEN {reading_of(meter).is_unparsed} THEN 1 ELSE 0 END AS unparsed"
-    sql = f"""
-        WITH cells AS MATERIALIZED (
-            SELECT {cells.cut_names}, {cells.added_up} FROM (
-                SELECT {cells.cuts}, 1 AS events{cells.event_values}, {unparsed} FROM {cells.read}
-            ) AS event GROUP BY {cells.cut_names}
-        )
-        {" UNION ALL ".join(parts)}
-    """
-    return FreshRows(sql, (*BUCKET_KEY, "dimensions", *cells.values), cells.params)
+    columns = (*BUCKET_KEY, "dimensions", *cells.values)
+    return FreshRows(" UNION ALL ".join(parts), columns, cells.params, cells.sql)
 
 
 def totals(cells: Cells) -> str:
@@ -291,24 +309,25 @@ def touched_levels(meter: Meter, layout: UsageLayout, selection: Selection) -> F
 
 
 def fresh_members(meter: Meter, layout: UsageLayout, selection: Selection) -> FreshRows | None:
-    """Return rows in the order of MEMBER_COLUMNS, or None for a meter that keeps no members."""
+    """Return rows in the order of MEMBER_COLUMNS, or None for a meter that keeps no members.
+
+    They come from the same cells as the meter's buckets.
+    """
     cells = Cells(meter, layout, selection)
     if not cells.roll_ups.members:
         return None
-    member = digest_sql("member")
     sql = f"""
-        WITH cells AS MATERIALIZED (
-            SELECT DISTINCT {cells.cuts}, member FROM {cells.read} WHERE member IS NOT NULL
-        )
-        SELECT {cells.total_head(cells.roll_ups.grain, "bucket_start")}, {member} AS member
-        FROM (SELECT DISTINCT bucket_start, member FROM cells) AS totals
+        SELECT {cells.total_head(cells.roll_ups.grain, "bucket_start")}, member
+        FROM cells WHERE member IS NOT NULL
     """
     if cells.dimensions:
+        # A member is in a cell of each combination of dimensions that it was seen with.
         sql += f"""
+            GROUP BY bucket_start, member
             UNION ALL
-            SELECT {cells.day_head}, {member} AS member FROM (
+            SELECT {cells.day_head}, member FROM (
                 SELECT day, {cells.dimensions_object} AS dimensions, member
-                FROM cells GROUP BY {cells.day_key}, member
+                FROM cells WHERE member IS NOT NULL GROUP BY {cells.day_key}, member
             ) AS days
         """
-    return FreshRows(sql, MEMBER_COLUMNS, cells.params)
+    return FreshRows(sql, MEMBER_COLUMNS, cells.params, cells.sql)

@@ -121,9 +121,10 @@ class UsageParts:
         row, source = "b", "metering_usagebucket b"
         columns = ", ".join(f"b.{column}" for column in self.partials)
         if self.reads_members:
-            row, source, columns = "m", "metering_usagemember m", "m.member"
+            row, columns = "m", "member"
+            source = "metering_usagemembers m CROSS JOIN LATERAL unnest(m.members) AS member"
             if stretch.by_dimensions:
-                # A member's row knows its dimensions by their digest alone.
+                # A row of members knows its dimensions by their digest alone.
                 source += """ JOIN metering_usagebucket b
                     USING (customer_id, meter_id, grain, bucket_start, dimensions_digest)"""
         kind = "<>" if stretch.by_dimensions else "="

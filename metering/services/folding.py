@@ -2,10 +2,9 @@
 
 What a correction touched is counted anew from the events: rows are replaced, not added to.
 """
-# ruff: noqa: S608  # The statements are put together from constants; see selectors.meter_sql.
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -15,23 +14,27 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from config.errors import DomainError
+from config.parallel import in_parallel
 from customers.models import Customer
 from metering.aggregations import of_meter
-from metering.models import FoldingRound, Meter, UsageBucket, UsageLayout, UsageMember
-from metering.models.usage import NO_DIMENSIONS, Grain
+from metering.models import FoldingRound, Meter, UsageBucket, UsageLayout, UsageMembers
+from metering.models.usage import Grain
 from metering.selectors import rollups
 from metering.selectors.archive import archived_usage, overlap, unmade
 from metering.selectors.cardinality import crowded_dimensions, greatest_values
 from metering.selectors.changed_days import note_changed, types_and_days
 from metering.selectors.freshness import customers_with_corrections, pending_events
 from metering.selectors.layouts import layouts_for, outdated_layouts
-from metering.selectors.partials import PARTIALS
-from metering.selectors.rollups import FreshRows, Selection
+from metering.selectors.rollups import Selection
+from metering.selectors.stored_rollups import add_rows, meters_with_rows, replace_levels
 from metering.windows import Grid, Range, merged, midnight
 
 # Bounds the memory and the time of one transaction.
 EVENTS_PER_TRANSACTION = 100_000
 CORRECTIONS_PER_TRANSACTION = 50
+# So many are folded over more than one connection: a round that is in time needs no second one.
+EVENTS_OF_A_BACKLOG = 100_000
+CONNECTIONS_FOR_A_BACKLOG = 2
 # What decides how a meter reads events: with any of these changed, its roll-ups are others.
 DEFINITION = (
     "event_type",
@@ -84,14 +87,7 @@ def fold_pending(*, at: datetime) -> int:
     """
     # How fresh the roll-ups are is a fact of the clock on the wall, whatever instant is worked as of.
     began_at = timezone.now()
-    folded = 0
-    failed: list[str] = []
-    for customer_id, events in pending_events():
-        try:
-            folded += fold_customer(customer_id=customer_id, events=events)
-        except Exception:
-            logger.exception("The usage of customer %s was not folded.", customer_id)
-            failed.append(f"customer {customer_id}")
+    folded, failed = fold_customers(pending_events())
     for customer_id in customers_with_corrections():
         try:
             recount_customer(customer_id=customer_id)
@@ -115,6 +111,24 @@ def fold_pending(*, at: datetime) -> int:
         raise DomainError(message + ", ".join(failed) + ".", code="folding_failed")
     note_round(began_at, folded)
     return folded
+
+
+def fold_customers(pending: Sequence[tuple[int, int]]) -> tuple[int, list[str]]:
+    """Fold so many events of each customer; return how many were, and whose could not be."""
+    failed: list[str] = []
+
+    def attempt(customer: tuple[int, int]) -> int:
+        customer_id, events = customer
+        try:
+            return fold_customer(customer_id=customer_id, events=events)
+        except Exception:
+            logger.exception("The usage of customer %s was not folded.", customer_id)
+            failed.append(f"customer {customer_id}")
+            return 0
+
+    is_backlog = sum(events for _, events in pending) >= EVENTS_OF_A_BACKLOG
+    at_most = CONNECTIONS_FOR_A_BACKLOG if is_backlog else 1
+    return sum(in_parallel(attempt, pending, connections_at_most=at_most)), failed
 
 
 def note_round(began_at: datetime, events: int) -> None:
@@ -145,11 +159,12 @@ def fold_some(*, customer_id: int) -> int:
     selection = rollups.events_of_batches(customer_id, numbers, min(firsts), max(lasts))
     layouts = layouts_for(customer_id)
     types, days = types_and_days(selection)
+    known = meters_with_rows(customer_id, layouts, selection.span.start - LONGEST_DAY)
     # Read under the lock: whoever changes a meter refills it under the same lock afterwards.
     for meter in Meter.objects.order_by("pk"):
         layout = layouts.get(meter.pk)
         if layout is not None and meter.event_type in types:
-            add_to_roll_ups(meter, layout, selection)
+            add_to_roll_ups(meter, layout, selection, are_new=meter.pk not in known)
             cap_dimensions(meter, layout, selection)
         elif layout is None and meter.filled_at is not None:
             # This customer came after the filling; these batches are among what is read now.
@@ -202,7 +217,7 @@ def recount(meter: Meter, layout: UsageLayout, instants: Collection[datetime]) -
         if not any(overlap(day, month) for month in held)
     ]
     for days in merged(whole):
-        for table in (UsageBucket, UsageMember):
+        for table in (UsageBucket, UsageMembers):
             table.objects.filter(
                 customer_id=layout.customer_id,
                 meter=meter,
@@ -210,7 +225,7 @@ def recount(meter: Meter, layout: UsageLayout, instants: Collection[datetime]) -
                 bucket_start__lt=days.end,
             ).delete()
         selection = rollups.folded_events_between(layout.customer_id, days.start, days.end)
-        add_to_roll_ups(meter, layout, selection)
+        add_to_roll_ups(meter, layout, selection, are_new=True)
 
 
 def lock_usage(customer_id: int) -> None:
@@ -225,18 +240,17 @@ def take_batches(customer_id: int) -> list[tuple[int, datetime, datetime, int]]:
         return list(cursor.fetchall())
 
 
-def add_to_roll_ups(meter: Meter, layout: UsageLayout, selection: Selection) -> None:
+def add_to_roll_ups(
+    meter: Meter, layout: UsageLayout, selection: Selection, *, are_new: bool
+) -> None:
+    """Add events to a meter's roll-ups; `are_new` when these have none of the events' buckets."""
     if of_meter(meter).ordered:
         note_torn_months(meter, layout, selection)
     buckets = rollups.fresh_buckets(meter, layout, selection)
     members = rollups.fresh_members(meter, layout, selection)
-    with connection.cursor() as cursor:
-        cursor.execute(add_buckets(buckets), buckets.params)
-        if members is not None:
-            cursor.execute(add_members(members), members.params)
-        if "highest" in buckets.columns:
-            levels = rollups.touched_levels(meter, layout, selection)
-            cursor.execute(replace_levels(levels, meter), levels.params)
+    add_rows(buckets, members, are_new=are_new)
+    if of_meter(meter).ordered:
+        replace_levels(rollups.touched_levels(meter, layout, selection), meter)
 
 
 def note_torn_months(meter: Meter, layout: UsageLayout, selection: Selection) -> None:
@@ -254,37 +268,6 @@ def note_torn_months(meter: Meter, layout: UsageLayout, selection: Selection) ->
         layout.lacks = sorted(torn.union(layout.lacks))
         layout.revision = uuid4()
         layout.save(update_fields=["lacks", "revision"])
-
-
-def add_buckets(fresh: FreshRows) -> str:
-    key = ", ".join(rollups.BUCKET_KEY)
-    merged = {name: PARTIALS[name].merge for name in fresh.columns if name in PARTIALS}
-    merged["unparsed"] = "b.unparsed + EXCLUDED.unparsed"
-    return f"""
-        INSERT INTO metering_usagebucket AS b ({", ".join(fresh.columns)})
-        SELECT * FROM ({fresh.sql}) AS fresh ORDER BY {key}
-        ON CONFLICT ({key}) DO UPDATE SET
-            {", ".join(f"{name} = {merge}" for name, merge in merged.items())}
-    """
-
-
-def add_members(fresh: FreshRows) -> str:
-    key = ", ".join(rollups.MEMBER_COLUMNS)
-    return f"""
-        INSERT INTO metering_usagemember ({key})
-        SELECT * FROM ({fresh.sql}) AS fresh ORDER BY {key}
-        ON CONFLICT ({key}) DO NOTHING
-    """
-
-
-def replace_levels(fresh: FreshRows, meter: Meter) -> str:
-    grain = of_meter(meter).roll_ups(meter).grain
-    return f"""
-        UPDATE metering_usagebucket AS b SET highest = fresh.highest FROM ({fresh.sql}) AS fresh
-        WHERE b.customer_id = %(customer)s AND b.meter_id = %(meter)s AND b.grain = '{grain}'
-            AND b.dimensions_digest = uuid '{NO_DIMENSIONS}'
-            AND b.bucket_start = fresh.bucket_start
-    """
 
 
 def fill_meter(*, meter: Meter, at: datetime) -> None:
@@ -347,11 +330,11 @@ def held_months(meter: Meter, layout: UsageLayout) -> list[Range]:
 
 
 def write_anew(meter: Meter, layout: UsageLayout) -> None:
-    for table in (UsageBucket, UsageMember):
+    for table in (UsageBucket, UsageMembers):
         table.objects.filter(customer_id=layout.customer_id, meter=meter).delete()
     selection = rollups.folded_events(layout.customer_id)
     if selection is not None:
-        add_to_roll_ups(meter, layout, selection)
+        add_to_roll_ups(meter, layout, selection, are_new=True)
 
 
 def cap_dimensions(meter: Meter, layout: UsageLayout, selection: Selection) -> None:
@@ -360,11 +343,9 @@ def cap_dimensions(meter: Meter, layout: UsageLayout, selection: Selection) -> N
     Totals stay exact. Whoever needs each value is answered from the events. Roll-ups that hold
     archived months stay as they are: they cannot be made anew.
     """
-    if held_months(meter, layout):
-        return
     since = selection.span.start - LONGEST_DAY
     crowded = crowded_dimensions(meter, layout, since)
-    if not crowded:
+    if not crowded or held_months(meter, layout):
         return
     kept = {name: greatest_values(meter, layout.customer_id, name) for name in crowded}
     UsageLayout.objects.filter(customer_id=layout.customer_id, meter=meter).update(

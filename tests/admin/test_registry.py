@@ -32,7 +32,7 @@ UNREGISTERABLE = {
     "PendingCorrection",
     "UsageBucket",
     "UsageLayout",
-    "UsageMember",
+    "UsageMembers",
 }
 # Answers that a program may be given again for a day; nobody reads them.
 NOBODYS_BUSINESS = {"RememberedAnswer"}

@@ -13,8 +13,9 @@ from django.db.models import Sum
 
 from config.errors import DomainError
 from customers.models import Customer
-from metering.models import Meter, PendingBatch, UsageBucket
-from metering.selectors.usage import usage_quantity
+from metering.models import Meter, PendingBatch, UsageBucket, UsageMembers
+from metering.models.usage import NO_DIMENSIONS
+from metering.selectors.usage import usage, usage_quantity
 from metering.services import folding
 from metering.services.verification import verify_usage
 from tests.factories import NOW, make_customer, make_meter
@@ -129,6 +130,48 @@ def test_a_large_backlog_is_folded_in_several_transactions(
     assert usage_quantity(meter=calls, customer=acme, start=NOW, end=NOW + HOUR) == 12
     assert folding.fold_pending(at=NOW) == 6
     assert usage_quantity(meter=calls, customer=acme, start=NOW, end=NOW + HOUR) == 12
+
+
+def test_a_backlog_is_folded_over_two_connections(
+    calls: Meter, acme: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folding, "EVENTS_OF_A_BACKLOG", 7)
+    globex = make_customer()
+    store_calls(acme, 3)
+    store_calls(globex, 3)
+    assert folding.fold_pending(at=NOW) == 6
+    monkeypatch.setattr(folding, "lock_usage", meeting(folding.lock_usage, 2))
+    store_calls(acme, 3)
+    store_calls(globex, 4)
+    # Each customer is locked twice: the second time there is nothing left.
+    assert folding.fold_pending(at=NOW) == 7
+    assert folded_events() == 13
+    monkeypatch.undo()
+    assert list(verify_usage()) == []
+
+
+def test_members_are_kept_in_few_parts_each_longer_than_those_behind(acme: Customer) -> None:
+    meter = make_meter(aggregation="unique_count", value_property="user", group_by=["endpoint"])
+    sizes: list[int] = []
+    for number in range(20):
+        users = [f"u{number}", f"u{number // 2}"]
+        store_batch(acme, [Use(NOW, {"user": user, "endpoint": "a"}) for user in users])
+        folding.fold_pending(at=NOW)
+        parts = UsageMembers.objects.filter(dimensions_digest=NO_DIMENSIONS).order_by("part")
+        sizes = list(parts.values_list("size", flat=True))
+        assert all(size > sum(sizes[place:]) for place, size in enumerate(sizes, start=1))
+    assert len(sizes) <= 5
+    assert usage_quantity(meter=meter, customer=acme, start=NOW, end=NOW + HOUR) == 20
+    day = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+    [row] = usage(
+        meter=meter,
+        customer=acme,
+        start=day,
+        end=day + timedelta(days=1),
+        group_by=["endpoint"],
+    )
+    assert row.value == 20
+    assert list(verify_usage()) == []
 
 
 def test_a_customer_that_fails_stops_nobody_else(
