@@ -3,6 +3,7 @@
 from billing.admin import (
     back_tests,
     coupons,
+    credit_notes,
     credits,
     customers,
     invoices,
@@ -18,6 +19,7 @@ from billing.admin import (
 __all__ = [
     "back_tests",
     "coupons",
+    "credit_notes",
     "credits",
     "customers",
     "invoices",

@@ -10,9 +10,9 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from billing.admin import words
-from billing.models import Invoice, InvoiceLine
+from billing.models import CreditNote, Invoice, InvoiceLine
 from billing.selectors.explaining import ExplanationPage, explanation_page
-from billing.services.pdfs import invoice_pdf
+from billing.services.pdfs import credit_note_pdf, invoice_pdf
 from config.admin import Page, add_page
 from config.errors import NotFoundError
 from config.pdf_files import pdf_response
@@ -99,6 +99,28 @@ add_page(
         template="admin/invoice_line.html",
         permission="billing.view_invoice",
         content=file_content,
+    )
+)
+
+
+def note_file_content(request: HttpRequest) -> HttpResponse:
+    """Answer with a credit note's PDF document."""
+    number = number_asked(request.GET.get("note", ""))
+    note = CreditNote.objects.issued().filter(pk=number).first()
+    if note is None:
+        raise Http404("There is no such credit note.")
+    stored = credit_note_pdf(credit_note=note, at=timezone.now())
+    return pdf_response(f"{note.number}.pdf", bytes(stored.content))
+
+
+add_page(
+    Page(
+        route="credit-note-pdf/",
+        name="credit_note_pdf",
+        title="PDF",
+        template="admin/invoice_line.html",
+        permission="billing.view_creditnote",
+        content=note_file_content,
     )
 )
 add_page(

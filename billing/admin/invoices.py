@@ -14,9 +14,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from billing.admin import words
+from billing.admin.credit_notes import CreditNoteInline, credit_address
 from billing.admin.explanations import explanation_address
 from billing.admin.stripe import push_queued
 from billing.models import Invoice, InvoiceLine, NumberSeries, Payment, StripeOperation, StripePush
+from billing.selectors.credit_notes import CREDITABLE
 from billing.services.invoicing import (
     charge_invoice,
     finalize_invoice,
@@ -37,6 +39,7 @@ from config.admin import (
     display,
     link,
     link_to,
+    page_action,
     register,
 )
 
@@ -98,6 +101,7 @@ def document_of(invoice: Invoice) -> dict[str, Any]:
         ("Credits", -invoice.credits),
         ("Total", invoice.total),
         ("Paid", -invoice.amount_paid),
+        ("Credit notes", -invoice.amount_credited),
         ("Due", invoice.amount_due),
     ]
     return {
@@ -174,7 +178,7 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
     )
     search_help_text = "Number, customer or Stripe's id"
     date_hierarchy = "period_start"
-    inlines = (PaymentInline, OperationInline)
+    inlines = (CreditNoteInline, PaymentInline, OperationInline)
     change_form_outer_before_template = "admin/invoice_document.html"
     # In the order things happen; what has not happened is not shown.
     instants = ("finalize_at", "issued_at", "due_at", "paid_at", "voided_at")
@@ -185,7 +189,9 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
         "portal_link",
         "pdf_link",
     )
-    actions_detail = ("recompute", "finalize", "push", "charge", "paid", "uncollectible", "void")
+    actions_detail = (
+        "recompute", "finalize", "push", "charge", "paid", "credit", "uncollectible", "void",
+    )  # fmt: skip
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Invoice]:
@@ -277,6 +283,10 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
     def charge(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> str:
         charge_invoice(invoice=invoice, at=timezone.now())
         return f"Invoice {invoice} is about to be charged."
+
+    @page_action("Credit", icon="undo", offered=lambda invoice: invoice.status in CREDITABLE)
+    def credit(self, invoice: Invoice) -> str:
+        return credit_address(invoice)
 
     @detail_action(
         "Mark as paid",

@@ -9,7 +9,7 @@ from django_filters.rest_framework import (
 )
 from django_filters.rest_framework import IsoDateTimeFilter as InstantFilter
 
-from billing.models import Invoice
+from billing.models import CreditNote, Invoice
 
 
 class CustomerFilter(FilterSet):  # type: ignore[misc]  # django-filter has no types
@@ -24,5 +24,12 @@ class SubscriptionFilter(CustomerFilter):
 class InvoiceFilter(CustomerFilter):
     status = ChoiceFilter(choices=Invoice.Status.choices)
     subscription = NumberFilter(field_name="subscription")
+    issued_from = InstantFilter(field_name="issued_at", lookup_expr="gte")
+    issued_before = InstantFilter(field_name="issued_at", lookup_expr="lt")
+
+
+class CreditNoteFilter(CustomerFilter):
+    invoice = CharFilter(field_name="invoice__number", help_text="The number of an invoice.")
+    reason = ChoiceFilter(choices=CreditNote.Reason.choices)
     issued_from = InstantFilter(field_name="issued_at", lookup_expr="gte")
     issued_before = InstantFilter(field_name="issued_at", lookup_expr="lt")

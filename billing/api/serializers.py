@@ -232,7 +232,12 @@ class InvoiceSerializer(StatementSerializer):
     due_at = serializers.DateTimeField(allow_null=True)
     paid_at = serializers.DateTimeField(allow_null=True)
     voided_at = serializers.DateTimeField(allow_null=True)
+    amount_paid = ExactField()
+    amount_credited = ExactField(help_text="What credit notes took off while it was still owed.")
     amount_due = ExactField()
+    credit_notes: serializers.RelatedField[Any, Any, Any] = serializers.SlugRelatedField(
+        slug_field="number", many=True, read_only=True, help_text="Their numbers."
+    )
     stripe_invoice_id = serializers.SerializerMethodField()
 
     def get_stripe_invoice_id(self, invoice: Invoice) -> str | None:

@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from billing.api.coupons import CouponViewSet
 from billing.api.credit_grants import CreditGrantViewSet
+from billing.api.credit_notes import CreditNoteViewSet
 from billing.api.invoices import InvoiceViewSet
 from billing.api.plans import PlanVersionViewSet, PlanViewSet
 from billing.api.quotes import QuoteView
@@ -16,6 +17,7 @@ router.register(r"plans/(?P<key>[^/\0]+)/versions", PlanVersionViewSet, basename
 router.register("coupons", CouponViewSet)
 router.register("credit-grants", CreditGrantViewSet)
 router.register("subscriptions", SubscriptionViewSet)
+router.register("credit-notes", CreditNoteViewSet, basename="creditnote")
 router.register("invoices", InvoiceViewSet, basename="invoice")
 
 urlpatterns = [path("quotes", QuoteView.as_view(), name="quote"), *router.urls]

@@ -22,12 +22,18 @@ FROZEN_COLUMNS = (
     "invoice_id",
     "number",
     "reason",
+    "memo",
     "currency",
     "issued_at",
     "subtotal",
     "discount",
     "tax",
     "total",
+    "taken_off_due",
+    "refunded",
+    "refund_through",
+    "granted",
+    "credits_returned",
     "taxes",
     "tax_note",
     "seller",
@@ -47,6 +53,7 @@ class CreditNote(models.Model):
     """Money that an issued invoice asked for and that is not owed after all; amounts are positive.
 
     It is written as a draft and issued in the same transaction; from then on it never changes.
+    `taken_off_due`, `refunded` and `granted` say how it is settled and add up to its total.
     """
 
     class Status(models.TextChoices):
@@ -56,12 +63,22 @@ class CreditNote(models.Model):
 
     class Reason(models.TextChoices):
         ADJUSTMENT = "adjustment", "What was billed has changed"
+        GOODWILL = "goodwill", "Goodwill"
+        DUPLICATE = "duplicate", "Billed twice"
+        ORDER_CHANGE = "order_change", "The order changed"
+        UNSATISFACTORY = "product_unsatisfactory", "Not as agreed"
+        FRAUDULENT = "fraudulent", "Not ordered by the customer"
+
+    class RefundThrough(models.TextChoices):
+        STRIPE = "stripe", "Stripe"
+        HAND = "hand", "By hand"
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="credit_notes")
     invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="credit_notes")
     number = models.CharField(max_length=40, null=True, blank=True, unique=True, editable=False)
     status = models.CharField(max_length=20, choices=Status, default=Status.DRAFT, editable=False)
-    reason = models.CharField(max_length=20, choices=Reason, default=Reason.ADJUSTMENT)
+    reason = models.CharField(max_length=30, choices=Reason, default=Reason.ADJUSTMENT)
+    memo = models.CharField(max_length=500, blank=True, help_text="Printed on the credit note.")
     currency = models.CharField(max_length=3)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     issued_at = models.DateTimeField(null=True, blank=True)
@@ -69,6 +86,26 @@ class CreditNote(models.Model):
     discount = ExactDecimalField(default=Decimal(0))
     tax = ExactDecimalField(default=Decimal(0))
     total = ExactDecimalField(default=Decimal(0))
+    taken_off_due = ExactDecimalField(
+        default=Decimal(0), help_text="What it took off what was still owed on the invoice."
+    )
+    refunded = ExactDecimalField(
+        default=Decimal(0), help_text="What goes back to the customer as money."
+    )
+    refund_through = models.CharField(max_length=10, choices=RefundThrough, blank=True)
+    granted = ExactDecimalField(
+        default=Decimal(0), help_text="What the customer has as credit for later invoices."
+    )
+    credits_returned = ExactDecimalField(
+        default=Decimal(0),
+        help_text="The part of the granted credit that the invoice had been paid of with credits.",
+    )
+    refunded_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the money went back, as far as it is known."
+    )
+    refund_reference = models.CharField(
+        max_length=200, blank=True, help_text="Such as the reference of the bank transfer."
+    )
     taxes = models.JSONField(
         default=list, blank=True, help_text="For each tax rate: key, percent, base and amount."
     )
@@ -99,6 +136,11 @@ class CreditNote(models.Model):
     @override
     def __str__(self) -> str:
         return self.number or f"Draft for {self.customer}"
+
+    @property
+    def awaits_refund(self) -> bool:
+        """Say whether money is to go back that has not gone yet, as far as it is known."""
+        return bool(self.refunded) and self.refunded_at is None
 
 
 class CreditNoteLineQuerySet(CustomerOwnedQuerySet["CreditNoteLine"]):

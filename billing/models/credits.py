@@ -13,6 +13,7 @@ from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from billing.models.credit_notes import CreditNote
 from billing.models.fields import ExactDecimalField
 from billing.models.freezing import never_emptied
 from billing.models.invoices import Invoice
@@ -61,6 +62,15 @@ class CreditGrant(models.Model):
         blank=True,
         size=100,
         help_text="Keys of the prices whose lines it pays, with their tax; none means all.",
+    )
+    credit_note = models.ForeignKey(
+        CreditNote,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="credit_grants",
+        help_text="The credit note that it settles.",
     )
     effective_at = models.DateTimeField(help_text="From when invoices can be paid with it.")
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty for never.")

@@ -45,6 +45,11 @@ urlpatterns: list[URLPattern] = [
         CUSTOMER + "invoices/<name:number>/pdf/", invoices.invoice_file, name="portal-invoice-pdf"
     ),
     path(
+        CUSTOMER + "credit-notes/<name:number>/pdf/",
+        invoices.credit_note_file,
+        name="portal-credit-note-pdf",
+    ),
+    path(
         CUSTOMER + "invoices/<name:number>/lines/<int:position>/",
         explanations.invoice_line,
         name="portal-invoice-line",

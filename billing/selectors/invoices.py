@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.db.models import Count, F, Prefetch, QuerySet, Sum
 
-from billing.models import Invoice, InvoiceLine, PaymentReversal
+from billing.models import CreditNote, Invoice, InvoiceLine, PaymentReversal
 from billing.models.invoices import InvoiceQuerySet
 from billing.rating.money import round_amount
 from config.errors import NotFoundError
@@ -26,10 +26,12 @@ class CurrencyTotal:
 
 def with_details(invoices: InvoiceQuerySet) -> InvoiceQuerySet:
     """Add what a page or a JSON document shows, in a fixed number of queries."""
-    return invoices.select_related(
-        "customer", "subscription__plan_version__plan", "stripe_push"
-    ).prefetch_related(
-        Prefetch("lines", InvoiceLine.objects.select_related("subscription", "original__invoice"))
+    lines = InvoiceLine.objects.select_related("subscription", "original__invoice")
+    notes = CreditNote.objects.issued().select_related("invoice").order_by("pk")
+    return (
+        invoices.select_related("customer", "subscription__plan_version__plan", "stripe_push")
+        .prefetch_related(Prefetch("lines", lines))
+        .prefetch_related(Prefetch("credit_notes", notes))
     )
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from billing.models import (
     CreditNote,
@@ -34,7 +34,8 @@ def invoices_to_push() -> InvoiceQuerySet:
     Those over nothing, which were paid as they were issued, go there as well: Stripe holds one
     for each of ours. What was issued before STRIPE_PUSH_SINCE stays here unless it is pushed by hand.
     """
-    is_due = Q(status=Invoice.Status.OPEN) | Q(status=Invoice.Status.PAID, total=0)
+    # A credit note settles without a payment: Stripe gets the invoice and then the credit note.
+    is_due = Q(status=Invoice.Status.OPEN) | Q(status=Invoice.Status.PAID, amount_paid=0)
     pushes = StripePush.objects.filter(invoice=OuterRef("pk"), status__in=DONE)
     lines = InvoiceLine.objects.filter(invoice=OuterRef("pk"))
     invoices = Invoice.objects.filter(is_due, Exists(lines), ~Exists(pushes))
@@ -72,7 +73,8 @@ def credit_notes_to_send() -> QuerySet[CreditNote]:
         CreditNote.objects.filter(
             status=CreditNote.Status.ISSUED,
             invoice__stripe_push__status=StripePush.Status.COMPLETED,
-            total__gt=0,
+            # What was paid with credits of ours was never asked for there.
+            total__gt=F("credits_returned"),
         )
         .exclude(Exists(asked))
         .select_related("invoice")

@@ -68,7 +68,8 @@ def apply_credits(
     entries = []
     for invoice, lines in drafts:
         owed = invoice.total + invoice.credits
-        taken = wallets.take(invoice.customer, invoice.currency, lines, owed)
+        left = owed - invoice.amount_credited
+        taken = wallets.take(invoice.customer, invoice.currency, lines, left)
         invoice.credits = sum((amount for _, amount in taken), owed - owed)
         invoice.total = owed - invoice.credits
         entries += [

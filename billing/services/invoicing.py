@@ -168,7 +168,7 @@ def void_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     What it billed is waived: it is not billed again, unless `reissue_invoice` asks for that. One
     that is at Stripe stays as it is until Stripe has voided it, because customers could go on
     paying it there. Raises DomainError for a draft, for a paid invoice, and for one that money was
-    received for.
+    received for or that credit notes have lowered.
     """
     locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
     if locked.status not in {Invoice.Status.OPEN, Invoice.Status.UNCOLLECTIBLE}:
@@ -182,6 +182,12 @@ def void_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
             f"{locked.amount_paid} {locked.currency} were paid on invoice {locked}: "
             "refund that first.",
             code="has_payments",
+        )
+    if locked.amount_credited:
+        raise DomainError(
+            f"{locked.amount_credited} {locked.currency} of invoice {locked} are credited already: "
+            "credit the rest too.",
+            code="has_credit_notes",
         )
     if is_at_stripe(locked):
         require_stripe()

@@ -107,7 +107,7 @@ def apply_stripe_state(
         note_debt(locked, state)
         return True
     if not can_follow(locked, state):
-        return state.status in {locked.status, Invoice.Status.DRAFT}
+        return state.status in {locked.status, Invoice.Status.DRAFT} or awaits_credit(locked, state)
     for payment in received(state, payments):
         record_payment(
             invoice=locked,
@@ -164,6 +164,15 @@ def can_follow(invoice: Invoice, state: InvoiceState) -> bool:
     return RANKS[Invoice.Status(state.status)] >= RANKS[Invoice.Status(invoice.status)]
 
 
+def awaits_credit(invoice: Invoice, state: InvoiceState) -> bool:
+    """Say whether an invoice is open at Stripe only because credit notes are on their way there."""
+    return (
+        invoice.status == Invoice.Status.PAID
+        and state.status in OWED
+        and credited_there(invoice) < invoice.amount_credited
+    )
+
+
 def received(state: InvoiceState, payments: Sequence[PaymentState]) -> list[PaymentState]:
     """Return the payments, and one more each for money that came in no payment of Stripe's.
 
@@ -205,6 +214,12 @@ def contradictions(invoice: Invoice, state: InvoiceState) -> Iterator[str]:
         yield (
             f"Stripe calls invoice {invoice} paid, having received {invoice.amount_paid} of "
             f"{invoice.total} {currency}."
+        )
+    beyond = invoice.amount_paid + invoice.amount_credited - invoice.total
+    if state.status == Invoice.Status.PAID and invoice.amount_credited and beyond > 0:
+        yield (
+            f"{beyond} {currency} were paid beyond what credit notes had left of invoice {invoice}. "
+            "Pay that back or give it as credit."
         )
     credited, noted = state.credited + state.credited_after_payment, credited_there(invoice)
     if credited != noted:

@@ -1,19 +1,20 @@
-"""Making issued invoices into PDF documents, each once."""
+"""Making issued invoices and credit notes into PDF documents, each once."""
 
 import hashlib
 import logging
+from collections.abc import Iterator
 from copy import copy
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.template.loader import render_to_string
 
-from billing.models import Invoice, StoredPdf
-from billing.models.invoices import FROZEN_COLUMNS
+from billing.models import CreditNote, Invoice, StoredPdf
 from billing.pdf import pdf_of
 from billing.selectors.locks import only_one
-from billing.selectors.proofs import invoice_lines
-from billing.services.issuing import content_of
+from billing.selectors.proofs import lines_of
+from billing.services.documents import Document, content_of
 from config.errors import DomainError
 from customers.models import Customer
 
@@ -30,18 +31,27 @@ def invoice_pdf(*, invoice: Invoice, at: datetime) -> StoredPdf:
     """
     if invoice.is_draft:
         raise DomainError("A draft has no PDF: finalize it first.", code="not_issued")
-    stored = StoredPdf.objects.filter(invoice=invoice).first()
+    return stored_pdf(invoice, at, invoice=invoice)
+
+
+def credit_note_pdf(*, credit_note: CreditNote, at: datetime) -> StoredPdf:
+    """Return an issued credit note's document; see `invoice_pdf`."""
+    return stored_pdf(credit_note, at, credit_note=credit_note)
+
+
+def stored_pdf(document: Document, at: datetime, **of: Any) -> StoredPdf:
+    stored = StoredPdf.objects.filter(**of).first()
     if stored is not None:
         return stored
-    content = rendered(invoice)
+    content = rendered(document)
     digest = hashlib.sha256(content).hexdigest()
-    made = StoredPdf(invoice=invoice, content=content, digest=digest, created_at=at)
+    made = StoredPdf(content=content, digest=digest, created_at=at, **of)
     StoredPdf.objects.bulk_create([made], ignore_conflicts=True)
-    return StoredPdf.objects.get(invoice=invoice)
+    return StoredPdf.objects.get(**of)
 
 
 def store_missing_pdfs(*, at: datetime) -> int:
-    """Make the documents of invoices that were issued since; return how many.
+    """Make the documents of what was issued since; return how many.
 
     One that cannot be made is logged and stops none of the others.
     """
@@ -49,36 +59,49 @@ def store_missing_pdfs(*, at: datetime) -> int:
     with only_one(LOCK) as is_mine:
         if not is_mine:
             return 0
-        missing = Invoice.objects.issued().filter(stored_pdf=None).select_related("customer")
-        for invoice in missing.order_by("-pk")[:MOST_AT_ONCE]:
+        for document in missing_pdfs():
             try:
-                invoice_pdf(invoice=invoice, at=at)
+                if isinstance(document, Invoice):
+                    invoice_pdf(invoice=document, at=at)
+                else:
+                    credit_note_pdf(credit_note=document, at=at)
             except Exception:
-                logger.exception("The PDF of invoice %s could not be made.", invoice)
+                logger.exception("The PDF of %s could not be made.", document)
             else:
                 count += 1
     return count
 
 
-def rendered(invoice: Invoice) -> bytes:
-    """Return the document of what an issued invoice says, whatever has become of it since."""
-    lines = invoice_lines(invoice)
-    said = copy(invoice)
-    said.amount_paid = Decimal(0)
+def missing_pdfs() -> Iterator[Document]:
+    invoices = Invoice.objects.issued().filter(stored_pdf=None).select_related("customer")
+    notes = CreditNote.objects.issued().filter(stored_pdf=None)
+    yield from invoices.order_by("-pk")[:MOST_AT_ONCE]
+    yield from notes.select_related("customer", "invoice").order_by("-pk")[:MOST_AT_ONCE]
+
+
+def rendered(document: Document) -> bytes:
+    """Return the document of what was issued, whatever has become of it since."""
+    lines = list(lines_of(document))
+    said = copy(document)
+    is_note = isinstance(said, CreditNote)
+    if isinstance(said, Invoice):
+        said.amount_paid = said.amount_credited = Decimal(0)
     context = {
-        "invoice": said,
+        "title": "Credit note" if is_note else "Invoice",
+        "document": said,
+        "credited": said.invoice if isinstance(said, CreditNote) else None,
         "lines": lines,
         "explained": [line for line in lines if line.meter],
-        "currency": invoice.currency,
-        "customer": reader_of(invoice),
-        "zone": invoice.buyer["time_zone"],
+        "currency": document.currency,
+        "customer": reader_of(document),
+        "zone": document.buyer["time_zone"],
     }
-    html = render_to_string("documents/invoice.html", context)
-    attached = content_of(invoice, lines, FROZEN_COLUMNS)
-    return pdf_of(html, attached=attached, attached_name=f"{invoice.number}.json")
+    html = render_to_string("documents/document.html", context)
+    attached = content_of(document, lines)
+    return pdf_of(html, attached=attached, attached_name=f"{document.number}.json")
 
 
-def reader_of(invoice: Invoice) -> Customer:
+def reader_of(document: Document) -> Customer:
     """Return the customer as it was at issue, for whose eyes figures and days are written."""
-    buyer = invoice.buyer
+    buyer = document.buyer
     return Customer(key=buyer["key"], time_zone=buyer["time_zone"], locale=buyer["locale"])

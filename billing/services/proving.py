@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import override
 
 from billing.models import CreditNote, Invoice
-from billing.models.invoices import FROZEN_COLUMNS
 from billing.models.lines import DocumentLine
 from billing.rating.arithmetic import exact_arithmetic
 from billing.selectors.proofs import (
@@ -18,7 +17,8 @@ from billing.selectors.proofs import (
     issued_document,
     lines_of,
 )
-from billing.services.issuing import CREDIT_NOTE_CONTENT, digest_of, negated
+from billing.services.credit_notes import negated
+from billing.services.documents import digest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,7 @@ def prove_document(*, number: str) -> Proof:
 
 def content_differences(document: Document, lines: Sequence[DocumentLine]) -> Iterator[Difference]:
     """Yield a difference if the document is not what was issued, byte for byte."""
-    columns = FROZEN_COLUMNS if isinstance(document, Invoice) else CREDIT_NOTE_CONTENT
-    digest = digest_of(document, lines, columns)
+    digest = digest_of(document, lines)
     if digest != document.digest:
         yield Difference(str(document), "the digest", document.digest or "nothing", digest)
 

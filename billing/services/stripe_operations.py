@@ -14,7 +14,7 @@ from django.db import transaction
 from billing.gateways.errors import CardDeclinedError, GoneError, StateMovedError
 from billing.gateways.stripe import StripeGateway
 from billing.gateways.values import InvoiceState
-from billing.models import Invoice, StripeCustomer, StripeOperation, StripePush
+from billing.models import CreditNote, Invoice, StripeCustomer, StripeOperation, StripePush
 from billing.selectors.locks import only_one
 from billing.selectors.stripe import operations_to_retry
 from billing.services.payments import follow_stripe, record_paid_elsewhere, set_void
@@ -203,8 +203,18 @@ def credit(
 ) -> str:
     state = completed(push, gateway)
     made = make_credit_note(operation, state, gateway, at)
+    note_refund(operation, at)
     follow_stripe(invoice=push.invoice, stripe_invoice_id=state.id, gateway=gateway, at=at)
     return credited_words(made)
+
+
+def note_refund(operation: StripeOperation, at: datetime) -> None:
+    """Note on our credit note that Stripe has sent the money, if it was to."""
+    CreditNote.objects.filter(
+        number=operation.reference,
+        refund_through=CreditNote.RefundThrough.STRIPE,
+        refunded_at=None,
+    ).update(refunded_at=at, refund_reference=operation.stripe_id)
 
 
 def completed(push: StripePush, gateway: StripeGateway) -> InvoiceState:

@@ -126,7 +126,7 @@ def begin_push(
 
 def why_not(invoice: Invoice) -> NotForStripe | None:
     """Return why an invoice is not for Stripe, if it is not."""
-    is_settled = invoice.status == Invoice.Status.PAID and not invoice.total
+    is_settled = invoice.status == Invoice.Status.PAID and not invoice.amount_paid
     if invoice.status != Invoice.Status.OPEN and not is_settled:
         return NotForStripe(f"The invoice is {invoice.status}: only an open one is pushed.")
     if invoice.total < 0:

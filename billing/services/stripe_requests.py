@@ -13,6 +13,7 @@ from config.errors import DomainError
 from config.queue import enqueue_on_commit
 
 ZERO = Decimal(0)
+Through = CreditNote.RefundThrough
 
 
 @transaction.atomic
@@ -43,13 +44,11 @@ def request_operation(
 
 
 @transaction.atomic
-def send_credit_note(
-    *, note: CreditNote, at: datetime, refund: Decimal = ZERO, balance: Decimal = ZERO
-) -> StripeOperation:
-    """Have an issued credit note made at Stripe, and the money given back as said.
+def send_credit_note(*, note: CreditNote, at: datetime, balance: Decimal = ZERO) -> StripeOperation:
+    """Have an issued credit note made at Stripe, and the money given back as the note says.
 
     Call it in the transaction that issues the note; a worker makes it once that is committed, after
-    the invoice's own push. What `refund` and `balance` mean, and what is raised, is said at
+    the invoice's own push. What `balance` means, and what is raised, is said at
     `request_credit_note`. Called again for the same note, it only takes up what stopped. What
     became of it is read from the StripeOperation (`status`, `attention`, `outcome`, `stripe_id`);
     the refund itself arrives as a PaymentReversal of the payment.
@@ -59,7 +58,7 @@ def send_credit_note(
         reference=str(note.number),
         lines=lines_of(note),
         memo=f"Credit note {note.number}",
-        refund=refund,
+        refund=note.refunded if note.refund_through == Through.STRIPE else ZERO,
         balance=balance,
         at=at,
     )
@@ -162,10 +161,17 @@ def request_due_credit_notes(*, at: datetime) -> int:
 
 
 def lines_of(note: CreditNote) -> list[tuple[str, Decimal]]:
-    """Return a credit note's lines with its tax; as one line where Stripe could not take them."""
-    lines = [(line.description, line.amount) for line in note.lines.order_by("position")]
+    """Return a credit note's lines with its tax; as one line where Stripe could not take them.
+
+    What the invoice was paid of with credits was never asked for at Stripe, so it is not among
+    them.
+    """
+    there = note.total - note.credits_returned
+    lines = [
+        (line.description, line.amount - line.discount) for line in note.lines.order_by("position")
+    ]
     lines += [("Tax", note.tax)] if note.tax else []
     total = sum((amount for _, amount in lines), start=ZERO)
-    if total != note.total or any(amount <= 0 for _, amount in lines):
-        return [(f"Credit note {note.number}", note.total)]
+    if total != there or any(amount <= 0 for _, amount in lines):
+        return [(f"Credit note {note.number}", there)]
     return lines

@@ -10,7 +10,7 @@ action opens a dialog that says what will happen, and acts when that is submitte
 
 from django.contrib.admin import SimpleListFilter, display, register, site
 
-from config.admin.actions import Done, detail_action, list_action
+from config.admin.actions import Done, detail_action, list_action, page_action
 from config.admin.bars import Bar, bars_of
 from config.admin.facade import (
     AdminPasswordChangeForm,
@@ -64,6 +64,7 @@ __all__ = [
     "link",
     "link_to",
     "list_action",
+    "page_action",
     "register",
     "site",
     "style",

@@ -109,6 +109,31 @@ def list_action[A](
     return decorate
 
 
+def page_action[A, R](
+    title: str,
+    *,
+    icon: str = "",
+    tone: Tone = "default",
+    offered: Callable[[Any], bool] = lambda row: True,
+) -> Callable[[Callable[[A, R], str]], Callable[..., HttpResponseBase]]:
+    """Make a button on a row's page that leads to a page of its own, whose address is returned."""
+    dialog = Dialog(title, "", StyledForm, offered)
+
+    def decorate(address: Callable[[A, R], str]) -> Callable[..., HttpResponseBase]:
+        @wraps(address)
+        def view(self: Any, request: HttpRequest, object_id: str) -> HttpResponseBase:
+            row = self.get_object(request, unquote(object_id))
+            if row is None:
+                raise Http404
+            return HttpResponseRedirect(address(self, row))
+
+        described = describe(view, dialog, icon, tone)
+        vars(described).update(dialog=None)
+        return described
+
+    return decorate
+
+
 def describe(
     view: Callable[..., HttpResponseBase], dialog: Dialog, icon: str, tone: Tone
 ) -> Callable[..., HttpResponseBase]:

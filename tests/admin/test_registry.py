@@ -36,15 +36,13 @@ UNREGISTERABLE = {
 }
 # Answers that a program may be given again for a day; nobody reads them.
 NOBODYS_BUSINESS = {"RememberedAnswer"}
-# A plan version reads as its prices, an invoice as its lines and what was taken back of it, a
+# A plan version reads as its prices, an invoice as its lines, a
 # subscription as its changes and what they came to, a folding round on the overview,
 # staged events as a session's counts.
 SHOWN_WITH_THEIR_OWNERS = {
     "LogImportPiece",
     "Price",
     "InvoiceLine",
-    "CreditNote",
-    "CreditNoteLine",
     "SubscriptionChange",
     "SubscriptionPhase",
     "SubscriptionPeriod",

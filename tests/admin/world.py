@@ -21,6 +21,7 @@ from billing.models import (
     StripeReconciliation,
 )
 from billing.services.coupons import create_coupon, redeem_coupons
+from billing.services.crediting import CreditWish, create_credit_note
 from billing.services.credits import grant_credit
 from billing.services.nightly import run_nightly
 from billing.services.payments import record_payment
@@ -67,6 +68,7 @@ def build(key: str, *, name: str = "") -> Customer:
         amount=Decimal(1),
         paid_at=MARCH.replace(day=9),
     )
+    create_credit_note(wish=CreditWish(issued, amount=Decimal(2)), at=MARCH.replace(day=10))
     add_coupon(customer)
     add_credit(customer)
     add_stripe(issued)

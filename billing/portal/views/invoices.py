@@ -11,11 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from billing.models import Invoice, PaymentReversal
+from billing.models import CreditNote, Invoice, PaymentReversal
 from billing.portal.access import CustomerRequest, customer_page, customer_render
+from billing.selectors.credit_notes import with_details
 from billing.selectors.invoices import issued_invoices, reversals_of
 from billing.selectors.reversals import DISPUTED, REFUNDED
-from billing.services.pdfs import invoice_pdf
+from billing.services.pdfs import credit_note_pdf, invoice_pdf
 from config.pdf_files import pdf_response
 
 INVOICES_PER_PAGE = 24
@@ -70,6 +71,15 @@ def invoice_file(request: CustomerRequest, number: str) -> HttpResponse:
     invoice = get_object_or_404(issued_invoices(request.customer), number=number)
     stored = invoice_pdf(invoice=invoice, at=timezone.now())
     return pdf_response(f"{invoice.number}.pdf", bytes(stored.content))
+
+
+@require_safe
+@customer_page
+def credit_note_file(request: CustomerRequest, number: str) -> HttpResponse:
+    notes = CreditNote.objects.filter(customer=request.customer).issued()
+    note = get_object_or_404(with_details(notes), number=number)
+    stored = credit_note_pdf(credit_note=note, at=timezone.now())
+    return pdf_response(f"{note.number}.pdf", bytes(stored.content))
 
 
 def invoice_row(invoice: Invoice, at: datetime) -> InvoiceRow:

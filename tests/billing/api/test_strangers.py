@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from billing.models import Invoice
 from billing.services.coupons import create_coupon
+from billing.services.crediting import CreditWish, create_credit_note
 from billing.services.credits import grant_credit
 from billing.services.nightly import run_nightly
 from customers.models import Customer
@@ -94,6 +95,12 @@ TABLE = [
     Row("creditgrant-balance", "get", "credit-grants/balance?customer=acme", UNKNOWN),
     Row("creditgrant-detail", "get", "credit-grants/{grant}", UNKNOWN),
     Row("creditgrant-void", "post", "credit-grants/{grant}/void", SCOPE),
+    Row("creditnote-list", "get", "credit-notes?customer=acme", 200),
+    Row("creditnote-list", "post", "credit-notes", SCOPE, {"invoice": "{number}"}),
+    Row("creditnote-preview", "post", "credit-notes/preview", SCOPE, {"invoice": "{number}"}),
+    Row("creditnote-detail", "get", "credit-notes/{note}", UNKNOWN),
+    Row("creditnote-pdf", "get", "credit-notes/{note}/pdf", UNKNOWN),
+    Row("creditnote-refunded", "post", "credit-notes/{note}/refunded", SCOPE),
     Row("invoice-list", "get", "invoices?customer=acme", 200),
     Row("invoice-preview", "get", "invoices/preview?customer=acme", UNKNOWN),
     Row("invoice-detail", "get", "invoices/{number}", UNKNOWN),
@@ -118,12 +125,14 @@ def places(acme: Customer) -> dict[str, Any]:
     report_calls(acme, "2026-01-10", 3)
     run_nightly(at=instant("2026-03-01"))
     store(acme, "corrected", instant("2026-03-02"))
+    invoice = Invoice.objects.issued().get()
     return {
+        "note": create_credit_note(wish=CreditWish(invoice), at=factories.NOW).number,
         "correction": void(acme, "corrected").pk,
         "grant": grant_credit(customer=acme, name="Acme", amount=Decimal(1), at=factories.NOW).pk,
         "api_key": factories.make_key(acme).api_key.pk,
         "subscription": subscription.pk,
-        "number": Invoice.objects.issued().get().number,
+        "number": invoice.number,
         "draft": Invoice.objects.get(status="draft").pk,
     }
 

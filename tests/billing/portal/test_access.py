@@ -1,6 +1,7 @@
 """Who may open which page: one table over every address of the portal."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 from django.test import Client
@@ -8,6 +9,7 @@ from django.urls import reverse
 
 from billing.models import Invoice
 from billing.portal.urls import urlpatterns
+from billing.services.crediting import CreditWish, create_credit_note
 from customers.models import ApiKey, Customer, User
 from tests import factories
 
@@ -31,6 +33,7 @@ PAGES = {
     "portal-payment-method": (405, 405, 405, 405),
     "portal-invoice-line": OPEN_TO_MEMBERS,
     "portal-invoice-pdf": OPEN_TO_MEMBERS,
+    "portal-credit-note-pdf": OPEN_TO_MEMBERS,
 }
 WRITES = ["portal-key-create", "portal-key-revoke", "portal-payment-method"]
 PEOPLE = ["nobody", "stranger", "member", "staff"]
@@ -52,8 +55,11 @@ def people(acme: Customer, owner: User, log_in: Callable[[User], Client]) -> dic
 def address(acme: Customer, key: ApiKey, invoice: Invoice) -> Callable[[str], str]:
     """Return a maker of addresses of Acme's pages by their name."""
     values = {"customer_key": acme.key, "key_id": key.pk, "number": invoice.number, "position": 2}
+    note = create_credit_note(wish=CreditWish(invoice, amount=Decimal(1)), at=factories.NOW)
 
     def made(name: str) -> str:
+        if name == "portal-credit-note-pdf":
+            return reverse(name, args=[acme.key, note.number])
         [pattern] = [pattern for pattern in urlpatterns if pattern.name == name]
         wanted = pattern.pattern.converters
         return reverse(name, kwargs={part: values[part] for part in wanted})
