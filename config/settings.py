@@ -202,6 +202,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
+    # Fields of one name that take different values.
+    "ENUM_NAME_OVERRIDES": {
+        "InvoiceStatusEnum": "billing.models.Invoice.Status",
+        "ChargeStatusEnum": "billing.models.OneOffCharge.Status",
+        "LineKindEnum": "billing.models.InvoiceLine.Kind",
+        "CreditNoteReasonEnum": "billing.models.CreditNote.Reason",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "customers.api.schema.add_idempotency_key",

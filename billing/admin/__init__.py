@@ -2,6 +2,7 @@
 
 from billing.admin import (
     back_tests,
+    charges,
     coupons,
     credit_notes,
     credits,
@@ -18,6 +19,7 @@ from billing.admin import (
 
 __all__ = [
     "back_tests",
+    "charges",
     "coupons",
     "credit_notes",
     "credits",

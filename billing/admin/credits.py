@@ -64,6 +64,7 @@ class CreditGrantAdmin(ServiceAdmin[CreditGrant]):
         (None, {"fields": ("customer", "name", "kind")}),
         ("Money", {"fields": (("amount", "currency"), "cost_basis")}),
         ("Use", {"fields": ("priority", "prices", ("effective_at", "expires_at"))}),
+        ("When it expires", {"fields": (("rollover_amount", "rollover_months"),)}),
     )
     fields = (
         "customer",
@@ -76,6 +77,9 @@ class CreditGrantAdmin(ServiceAdmin[CreditGrant]):
         "prices",
         "effective_at",
         "expires_at",
+        "rollover_amount",
+        "rollover_months",
+        "rolled_over_from",
         "created_at",
     )
     readonly_fields = ("granted", "left")

@@ -15,7 +15,7 @@ from billing.api.filters import CustomerFilter
 from billing.api.serializers import ExactField
 from billing.models import CreditEntry, CreditGrant
 from billing.selectors.credits import credit_balances
-from billing.selectors.statements import cost_so_far
+from billing.selectors.statements import pending_credits
 from billing.services import credits
 from config.api import InstantField, StrictSerializer
 from customers.api.permissions import customer_for, principal_of
@@ -42,6 +42,10 @@ class CreditGrantSerializer(StrictSerializer, serializers.ModelSerializer[Credit
     )
     effective_at = InstantField(required=False)
     expires_at = InstantField(required=False, allow_null=True)
+    rollover_amount = MoneyField(
+        max_digits=20, decimal_places=4, min_value=Decimal(0), required=False, allow_null=True
+    )
+    rolled_over_from = serializers.PrimaryKeyRelatedField[CreditGrant](read_only=True)
     balance = ExactField(read_only=True)
     entries = CreditEntrySerializer(many=True, read_only=True)
 
@@ -60,6 +64,9 @@ class CreditGrantSerializer(StrictSerializer, serializers.ModelSerializer[Credit
             "prices",
             "effective_at",
             "expires_at",
+            "rollover_amount",
+            "rollover_months",
+            "rolled_over_from",
             "created_at",
             "entries",
         ]
@@ -67,7 +74,7 @@ class CreditGrantSerializer(StrictSerializer, serializers.ModelSerializer[Credit
 
 
 class CreditBalanceSerializer(serializers.Serializer[Any]):
-    """`pending` is what the invoices of the running periods would take now."""
+    """`pending` is what drafts and the invoices of the running periods would take now."""
 
     currency = serializers.CharField()
     balance = ExactField()
@@ -114,8 +121,7 @@ class CreditGrantViewSet(
         """Return what a customer has now, by currency, and what open usage will take of it."""
         customer = customer_for(principal_of(request), request.query_params.get("customer"))
         now = timezone.now()
-        pending = {each.currency: each.credits for each in cost_so_far(customer, now)}
-        found = credit_balances(customer, now, pending)
+        found = credit_balances(customer, now, pending_credits(customer, now))
         return Response(CreditBalanceSerializer(found, many=True).data)
 
     def answer(self, pk: int, code: int = status.HTTP_200_OK) -> Response:

@@ -125,6 +125,10 @@ class WhenSerializer(StrictSerializer):
     )
 
 
+class CouponChoiceSerializer(StrictSerializer):
+    coupon = serializers.SlugRelatedField(slug_field="key", queryset=Coupon.objects.all())
+
+
 class SubscriptionChangeSerializer(WhenSerializer):
     plan = serializers.SlugRelatedField(
         slug_field="key", queryset=Plan.objects.all(), required=False
@@ -235,8 +239,8 @@ class InvoiceSerializer(StatementSerializer):
     amount_paid = ExactField()
     amount_credited = ExactField(help_text="What credit notes took off while it was still owed.")
     amount_due = ExactField()
-    credit_notes: serializers.RelatedField[Any, Any, Any] = serializers.SlugRelatedField(
-        slug_field="number", many=True, read_only=True, help_text="Their numbers."
+    credit_notes: serializers.RelatedField[Any, Any, Any] = serializers.StringRelatedField(
+        many=True, help_text="Their numbers."
     )
     stripe_invoice_id = serializers.SerializerMethodField()
 

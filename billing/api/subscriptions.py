@@ -6,18 +6,21 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
+from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.api.filters import SubscriptionFilter
 from billing.api.serializers import (
+    CouponChoiceSerializer,
     SubscriptionChangeSerializer,
     SubscriptionSerializer,
     WhenSerializer,
 )
-from billing.models import Subscription
+from billing.models import Coupon, Subscription
 from billing.selectors.subscriptions import with_history
 from billing.services import subscriptions
+from billing.services.coupons import redeem_coupon, remove_coupon
 from customers.api.views import ID_PATTERN, CustomerOwnedViewSet
 
 
@@ -93,6 +96,26 @@ class SubscriptionViewSet(
         subscription = subscriptions.withdraw_change(
             subscription=self.get_object(), change_id=int(change), at=timezone.now()
         )
+        return self.answer(subscription)
+
+    @extend_schema(request=CouponChoiceSerializer, responses=SubscriptionSerializer)
+    @action(detail=True, methods=["post"])
+    def coupons(self, request: Request, pk: str) -> Response:
+        """Redeem a coupon, from the current billing period on and after the others."""
+        subscription = self.get_object()
+        coupon = parsed(CouponChoiceSerializer, request)["coupon"]
+        redeem_coupon(subscription=subscription, coupon=coupon, at=timezone.now())
+        return self.answer(subscription)
+
+    @extend_schema(request=None, responses=SubscriptionSerializer)
+    @action(
+        detail=True, methods=["delete"], url_path=r"coupons/(?P<coupon>[^/\0]+)", url_name="coupon"
+    )
+    def coupon(self, request: Request, pk: str, coupon: str) -> Response:
+        """Take nothing off for a coupon any more; issued documents stay."""
+        subscription = self.get_object()
+        found = get_object_or_404(Coupon, key=coupon)
+        remove_coupon(subscription=subscription, coupon=found, at=timezone.now())
         return self.answer(subscription)
 
     def answer(self, subscription: Subscription, code: int = status.HTTP_200_OK) -> Response:

@@ -3,6 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from billing.api.charges import ChargeViewSet
 from billing.api.coupons import CouponViewSet
 from billing.api.credit_grants import CreditGrantViewSet
 from billing.api.credit_notes import CreditNoteViewSet
@@ -18,6 +19,7 @@ router.register("coupons", CouponViewSet)
 router.register("credit-grants", CreditGrantViewSet)
 router.register("subscriptions", SubscriptionViewSet)
 router.register("credit-notes", CreditNoteViewSet, basename="creditnote")
+router.register("charges", ChargeViewSet, basename="charge")
 router.register("invoices", InvoiceViewSet, basename="invoice")
 
 urlpatterns = [path("quotes", QuoteView.as_view(), name="quote"), *router.urls]

@@ -3,6 +3,7 @@ from billing.models.coupons import Coupon, CouponRedemption
 from billing.models.credit_notes import CreditNote, CreditNoteLine
 from billing.models.credits import CreditEntry, CreditGrant
 from billing.models.invoices import Invoice, InvoiceLine, NumberSeries, Payment
+from billing.models.one_offs import OneOffCharge
 from billing.models.runs import BillingRun
 from billing.models.stored_pdfs import StoredPdf
 from billing.models.stripe import (
@@ -37,6 +38,7 @@ __all__ = [
     "Invoice",
     "InvoiceLine",
     "NumberSeries",
+    "OneOffCharge",
     "Payment",
     "PaymentReversal",
     "Plan",

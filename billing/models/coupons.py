@@ -153,6 +153,9 @@ class CouponRedemption(models.Model):
         related_name="+",
         help_text="The issued invoice that used it up, if it is for once.",
     )
+    removed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was taken off the subscription."
+    )
 
     objects = SubscriptionOwnedQuerySet["CouponRedemption"].as_manager()
 
@@ -170,8 +173,12 @@ class CouponRedemption(models.Model):
 
     @property
     def is_spent(self) -> bool:
-        """Say whether an issued invoice has used it up; one that is billed again has not."""
-        return self.used_on is not None and not self.used_on.is_reissued
+        """Say whether nothing comes off for it: an issued invoice used it up, or it was removed.
+
+        An invoice that is billed again has not used it up.
+        """
+        is_used = self.used_on is not None and not self.used_on.is_reissued
+        return is_used or self.removed_at is not None
 
     def covers(self, instant: datetime) -> bool:
         return self.start_at <= instant and (self.end_at is None or instant < self.end_at)

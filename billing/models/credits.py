@@ -7,7 +7,7 @@ from typing import Any, override
 
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import MaxValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
@@ -74,6 +74,26 @@ class CreditGrant(models.Model):
     )
     effective_at = models.DateTimeField(help_text="From when invoices can be paid with it.")
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty for never.")
+    rollover_amount = ExactDecimalField(
+        null=True,
+        blank=True,
+        help_text="How much of what is left when it expires is carried over. Empty for nothing.",
+    )
+    rollover_months = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(120)],
+        help_text="For how many months from then on; once.",
+    )
+    rolled_over_from = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="rolled_over_to",
+        help_text="The expired grant that this carries over what was left of.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = CreditGrantQuerySet.as_manager()
@@ -93,6 +113,20 @@ class CreditGrant(models.Model):
                 condition=Q(expires_at=None) | Q(expires_at__gt=F("effective_at")),
                 name="billing_creditgrant_expires_after_start",
                 violation_error_message="It expires after it becomes effective.",
+            ),
+            models.CheckConstraint(
+                condition=Q(rollover_amount=None, rollover_months=None)
+                | Q(
+                    rollover_amount__isnull=False,
+                    rollover_amount__gt=0,
+                    rollover_months__isnull=False,
+                    expires_at__isnull=False,
+                ),
+                name="billing_creditgrant_rolls_over_whole",
+                violation_error_message=(
+                    "What is carried over takes rollover_amount above zero, rollover_months and "
+                    "expires_at."
+                ),
             ),
         ]
         triggers = [
@@ -119,6 +153,7 @@ class CreditEntry(models.Model):
         APPLIED = "applied", "Applied to an invoice"
         RETURNED = "returned", "Given back of a void invoice"
         EXPIRED = "expired", "Expired"
+        ROLLED_OVER = "rolled_over", "Carried over"
         VOIDED = "voided", "Taken back"
 
     grant = models.ForeignKey(CreditGrant, on_delete=models.PROTECT, related_name="entries")

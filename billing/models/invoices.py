@@ -13,6 +13,7 @@ from django.utils import timezone
 from billing.models.fields import ExactDecimalField
 from billing.models.freezing import frozen_document, frozen_lines
 from billing.models.lines import DocumentLine, billed_once, minimum_once
+from billing.models.one_offs import OneOffCharge
 from billing.models.subscriptions import Subscription
 from customers.models import Customer
 from customers.tenancy import CustomerOwnedQuerySet
@@ -206,6 +207,15 @@ class InvoiceLine(DocumentLine):
         related_name="adjustments",
         help_text="The line of an issued invoice that this puts right.",
     )
+    one_off = models.ForeignKey(
+        OneOffCharge,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="lines",
+        help_text="The charge that waited for this invoice. The unique constraint is its index.",
+    )
 
     objects = InvoiceLineQuerySet.as_manager()
 
@@ -216,6 +226,9 @@ class InvoiceLine(DocumentLine):
                 fields=["invoice", "position"], name="billing_invoiceline_position_once"
             ),
             billed_once("billing_invoiceline_billed_once"),
+            models.UniqueConstraint(
+                fields=["one_off", "part"], name="billing_invoiceline_one_off_once"
+            ),
             minimum_once("billing_invoiceline_minimum_once"),
         ]
         triggers = frozen_lines("billing_invoice", "invoice_id")

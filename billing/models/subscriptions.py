@@ -110,8 +110,9 @@ class Subscription(models.Model):
 
     @property
     def coupons(self) -> list[Coupon]:
-        """Return the coupons redeemed on it, in the order they are taken off."""
-        return [redemption.coupon for redemption in self.redemptions.all()]
+        """Return the coupons on it, in the order they are taken off; not those removed from it."""
+        redemptions = self.redemptions.all()
+        return [each.coupon for each in redemptions if each.removed_at is None]
 
     def is_active(self, at: datetime) -> bool:
         return self.start_at <= at and (self.end_at is None or at < self.end_at)

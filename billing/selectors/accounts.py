@@ -16,12 +16,14 @@ from billing.models import (
     CreditNoteLine,
     Invoice,
     InvoiceLine,
+    OneOffCharge,
     Subscription,
     SubscriptionPeriod,
     SubscriptionPhase,
 )
 from billing.rating.differences import Billed
 from billing.rating.phases import Phase, known_phases
+from billing.selectors.one_offs import waiting_charges
 from billing.selectors.price_lists import PriceList, price_lists
 from customers.models import Customer
 
@@ -89,6 +91,19 @@ class Contract:
         end_at = self.subscription.end_at
         return period.period_end if end_at is None else min(period.period_end, end_at)
 
+    @property
+    def currency(self) -> str:
+        return self.subscription.plan_version.currency
+
+    def is_billed_after(self, at: datetime) -> bool:
+        """Say whether anything will be charged of what is not billed yet; not while it is paused."""
+        if self.is_over(at):
+            return False
+        since = min([at, *(each.period_start for each in self.periods if not each.closed_at)])
+        return any(
+            phase.is_billed and (phase.end is None or phase.end > since) for phase in self.phases
+        )
+
     def is_over(self, at: datetime) -> bool:
         """Say whether no further document of it will come by itself."""
         end_at = self.subscription.end_at
@@ -103,7 +118,8 @@ class Contract:
 class Account:
     """A customer with its contracts, its drafts, what was billed, and the coupons it redeemed.
 
-    `spent` are the ids of the redemptions that nothing comes off for any more.
+    `spent` are the ids of the redemptions that nothing comes off for any more; `waiting` are the
+    charges for its next invoice.
     """
 
     customer: Customer
@@ -112,6 +128,23 @@ class Account:
     ledger: Ledger
     redemptions: list[CouponRedemption] = field(default_factory=list)
     spent: set[int] = field(default_factory=set)
+    waiting: list[OneOffCharge] = field(default_factory=list)
+
+    def take_waiting(self, currency: str, until: datetime) -> list[OneOffCharge]:
+        """Return the charges asked for by an instant; nobody else gets them."""
+        taken = [
+            each for each in self.waiting if each.currency == currency and each.created_at <= until
+        ]
+        self.waiting = [each for each in self.waiting if each not in taken]
+        return taken
+
+    def has_next(self, currency: str, at: datetime) -> bool:
+        """Say whether a document in a currency is still to come by itself."""
+        return any(
+            contract.is_billed_after(at)
+            for contract in self.contracts
+            if contract.currency == currency
+        )
 
     def contract(self, subscription_id: int) -> Contract:
         return next(each for each in self.contracts if each.subscription.pk == subscription_id)
@@ -148,7 +181,15 @@ def read_accounts(customers: Sequence[Customer], *, drafts_count: bool = False) 
             contract.subscription.customer = customer
         accounts.append(Account(customer, by_customer[customer.pk], drafts_of[customer.pk], ledger))
     read_coupons(accounts, drafts_count)
+    read_waiting(accounts, drafts_count)
     return accounts
+
+
+def read_waiting(accounts: Sequence[Account], drafts_count: bool) -> None:
+    """Give accounts the charges for their next invoice; those on drafts are not, if drafts count."""
+    by_customer = {account.customer.pk: account for account in accounts}
+    for charge in waiting_charges(by_customer, drafts_count=drafts_count):
+        by_customer[charge.customer_id].waiting.append(charge)
 
 
 def read_coupons(accounts: Sequence[Account], drafts_count: bool) -> None:

@@ -10,9 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.db.models import prefetch_related_objects
 
 from billing import formatting
-from billing.models import InvoiceLine, Price, Subscription, SubscriptionPeriod
+from billing.models import Invoice, InvoiceLine, Subscription, SubscriptionPeriod
 from billing.rating.differences import Billed, left_to_bill, nothing_left
 from billing.rating.lines import RatedLine
 from billing.rating.minimums import KEY as MINIMUM
@@ -24,6 +25,8 @@ from billing.selectors.charges import Charge, Question, charges_of
 from billing.selectors.credits import Wallets, read_wallets
 from billing.selectors.discounts import discounts_of
 from billing.selectors.minimums import NO_PRICE, billed_beside, key_of_minimum, stakes_of
+from billing.selectors.one_offs import line_of_charge
+from billing.selectors.statement_lines import StatementLine
 from billing.selectors.subscriptions import current_period, running_period
 from billing.selectors.sums import TOTAL_FIELDS, sums_of
 from billing.selectors.usage import UsageReader
@@ -33,29 +36,6 @@ from customers.models import Customer
 ZERO = Decimal(0)
 Kind = InvoiceLine.Kind
 TAKEN_BACK = "taken back"
-
-
-@dataclass(frozen=True, slots=True)
-class StatementLine:
-    """A document's line that is not on a document yet; the names are those of DocumentLine."""
-
-    kind: str
-    price: str
-    meter: str
-    description: str
-    quantity: Decimal
-    amount: Decimal
-    period_start: datetime
-    period_end: datetime
-    document: dict[str, Any]
-    steps: list[dict[str, Any]]
-    billed_quantity: Decimal | None = None
-    subscription: Subscription | None = None
-    billing_period: SubscriptionPeriod | None = None
-    billed_price: Price | None = None
-    part: int = 0
-    original: InvoiceLine | None = None
-    discount: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +167,7 @@ def minimum_line(
     at: datetime,
 ) -> Iterator[StatementLine]:
     """Yield what is left to bill of a period's minimum, beside the lines of the same document."""
-    subscription, currency = contract.subscription, currency_of(contract)
+    subscription, currency = contract.subscription, contract.currency
     reached = sum(
         (line.amount for line in lines if line.billing_period is period),
         billed_beside(ledger, period),
@@ -250,7 +230,7 @@ def gone(
         for each in one.prices
         if each.row.pk == key.price_id
     )
-    zero = round_amount(ZERO, currency_of(contract))
+    zero = round_amount(ZERO, contract.currency)
     rated = nothing_left(listed.row.key, billed, zero)
     return StatementLine(
         kind=Kind.PRORATION if listed.row.meter is None else Kind.ADJUSTMENT,
@@ -270,10 +250,6 @@ def gone(
         part=ledger.parts[key],
         original=original,
     )
-
-
-def currency_of(contract: Contract) -> str:
-    return contract.subscription.plan_version.currency
 
 
 def summed(
@@ -345,16 +321,39 @@ def previews(account: Account, at: datetime, *, only: int | None = None) -> list
     charges = [list(charges_of(contract, question, reader)) for contract in running]
     reader.read()
     wallets = read_wallets([account.customer], at)
+    set_aside(wallets, account)
     statements = [
         discounted(
             account,
-            currency_of(contract),
+            contract.currency,
             current_period(contract, at),
-            lines_left(contract, found, account.ledger, at, reader, is_over=True),
+            [
+                *lines_left(contract, found, account.ledger, at, reader, is_over=True),
+                *map(line_of_charge, account.take_waiting(contract.currency, at)),
+            ],
         )
         for contract, found in zip(running, charges, strict=True)
     ]
     return [paid_with(wallets, statement) for statement in statements]
+
+
+def set_aside(wallets: Wallets, account: Account) -> None:
+    """Leave previews the credits that drafts do not take, which are issued before them."""
+    with_credits = [draft for draft in account.drafts if draft.credits]
+    prefetch_related_objects(with_credits, "lines")
+    for draft in with_credits:
+        owed = draft.total + draft.credits
+        wallets.take(account.customer, draft.currency, list(draft.lines.all()), owed)
+
+
+def pending_credits(customer: Customer, at: datetime) -> dict[str, Decimal]:
+    """Return what drafts and a customer's previews take of its credits, by currency."""
+    [account] = read_accounts([customer], drafts_count=True)
+    taken: dict[str, Decimal] = {}
+    documents: list[Invoice | Statement] = [*account.drafts, *previews(account, at)]
+    for each in documents:
+        taken[each.currency] = taken.get(each.currency, ZERO) + each.credits
+    return taken
 
 
 def shown_periods(contract: Contract, at: datetime) -> list[SubscriptionPeriod]:

@@ -5,7 +5,13 @@ from datetime import date, datetime
 
 from django.db.models import Exists, OuterRef, Q
 
-from billing.models import Invoice, Subscription, SubscriptionPeriod, SubscriptionPhase
+from billing.models import (
+    Invoice,
+    OneOffCharge,
+    Subscription,
+    SubscriptionPeriod,
+    SubscriptionPhase,
+)
 from billing.models.subscriptions import SubscriptionQuerySet
 from billing.rating.periods import CALENDAR, BillingPeriod, Period, period_containing
 from billing.selectors.accounts import Contract, read_contracts
@@ -150,7 +156,7 @@ def concerned(at: datetime) -> CustomerQuerySet:
     """Return the customers that a nightly run has to look at.
 
     Those are the ones with a draft, with a subscription that runs or has ended without its last
-    document, and with a settled period that something has changed for.
+    document, with a settled period that something has changed for, and with a charge that waits.
     """
     drafts = Invoice.objects.filter(customer=OuterRef("pk"), status=Invoice.Status.DRAFT)
     open_periods = SubscriptionPeriod.objects.filter(subscription=OuterRef("pk"), closed_at=None)
@@ -159,4 +165,7 @@ def concerned(at: datetime) -> CustomerQuerySet:
     subscriptions = Subscription.objects.filter(customer=OuterRef("pk"), start_at__lte=at).filter(
         is_running | Q(Exists(open_periods)) | Q(Exists(stale))
     )
-    return Customer.objects.filter(Q(Exists(drafts)) | Q(Exists(subscriptions)))
+    charges = OneOffCharge.objects.filter(customer=OuterRef("pk")).waiting()
+    return Customer.objects.filter(
+        Q(Exists(drafts)) | Q(Exists(subscriptions)) | Q(Exists(charges))
+    )

@@ -5,13 +5,16 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
 
 from billing.models import Coupon, CouponRedemption, Subscription
 from billing.models.coupons import PROMISE
 from billing.rating.errors import PriceError
 from billing.rating.money import round_amount
 from billing.rating.periods import months_later
-from config.errors import DomainError, InvalidInputError
+from billing.selectors.subscriptions import contract_of, current_period
+from billing.services.invoicing import lock_subscription, recompute_drafts
+from config.errors import DomainError, InvalidInputError, NotFoundError
 from config.validation import validate
 
 PERCENT_PLACES = 4
@@ -61,6 +64,47 @@ def update_coupon(*, coupon: Coupon, **fields: Any) -> Coupon:
     return coupon
 
 
+@transaction.atomic
+def redeem_coupon(*, subscription: Subscription, coupon: Coupon, at: datetime) -> CouponRedemption:
+    """Take a coupon off a subscription that runs, from its current period on and after the others.
+
+    Drafts follow at once. One that was removed goes on where it was. Raises as `redeem_coupons`
+    does, and DomainError for one that is on it and for a subscription that has ended.
+    """
+    locked = lock_subscription(subscription)
+    if locked.end_at is not None and locked.end_at <= at:
+        raise DomainError("This subscription has ended.", code="already_ended")
+    redemption = locked.redemptions.filter(coupon=coupon).first()
+    if redemption is not None and redemption.removed_at is None:
+        raise DomainError(f"Coupon {coupon} is on it already.", code="already_redeemed")
+    if redemption is None:
+        now = max(at, locked.trial_end_at or locked.start_at)
+        period = current_period(contract_of(locked), now)
+        start = max(period.start, locked.trial_end_at or locked.start_at)
+        [redemption] = redeemed(locked, [coupon.key], start, at)
+    else:
+        redemption.removed_at = None
+        redemption.save(update_fields=["removed_at"])
+    recompute_drafts(customer=locked.customer, at=at)
+    return redemption
+
+
+@transaction.atomic
+def remove_coupon(*, subscription: Subscription, coupon: Coupon, at: datetime) -> CouponRedemption:
+    """Take nothing off for a coupon any more. Drafts follow at once, issued documents stay.
+
+    It counts as redeemed all the same. Raises NotFoundError for one that is not on it.
+    """
+    locked = lock_subscription(subscription)
+    redemption = locked.redemptions.filter(coupon=coupon, removed_at=None).first()
+    if redemption is None:
+        raise NotFoundError(f"Coupon {coupon} is not on that subscription.")
+    redemption.removed_at = at
+    redemption.save(update_fields=["removed_at"])
+    recompute_drafts(customer=locked.customer, at=at)
+    return redemption
+
+
 def redeem_coupons(
     *, subscription: Subscription, coupons: Sequence[Coupon], at: datetime
 ) -> list[CouponRedemption]:
@@ -72,12 +116,17 @@ def redeem_coupons(
     keys = [coupon.key for coupon in coupons]
     if len({*keys}) < len(keys):
         raise InvalidInputError("Name each coupon once.", field="coupons")
-    # Two customers may redeem the last one at once. In one order, or they wait for each other.
-    rows = Coupon.objects.select_for_update().filter(key__in=keys).order_by("key")
-    locked = {coupon.key: coupon for coupon in rows}
+    return redeemed(subscription, keys, subscription.trial_end_at or subscription.start_at, at)
+
+
+def redeemed(
+    subscription: Subscription, keys: Sequence[str], start: datetime, at: datetime
+) -> list[CouponRedemption]:
+    """Redeem coupons for what begins from `start` on, after those that are there already."""
+    locked = locked_coupons(keys)
     for key in keys:
         check_redeemable(locked[key], subscription, at)
-    start = subscription.trial_end_at or subscription.start_at
+    first = subscription.redemptions.aggregate(last=Max("position"))["last"]
     return [
         CouponRedemption.objects.create(
             coupon=locked[key],
@@ -87,8 +136,17 @@ def redeem_coupons(
             start_at=start,
             end_at=end_of(locked[key], subscription, start),
         )
-        for position, key in enumerate(keys)
+        for position, key in enumerate(keys, 0 if first is None else first + 1)
     ]
+
+
+def locked_coupons(keys: Sequence[str]) -> dict[str, Coupon]:
+    """Return coupons, locked: two customers may redeem the last one at once.
+
+    They are locked in one order, or callers would wait for each other.
+    """
+    rows = Coupon.objects.select_for_update().filter(key__in=keys).order_by("key")
+    return {coupon.key: coupon for coupon in rows}
 
 
 def check_redeemable(coupon: Coupon, subscription: Subscription, at: datetime) -> None:

@@ -9,15 +9,19 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Sum
 
 from billing.models import CreditEntry, CreditGrant, Invoice, InvoiceLine
 from billing.rating.money import round_amount
+from billing.rating.periods import months_later
 from billing.selectors.credits import read_wallets, unreturned
 from config.errors import DomainError, InvalidInputError
 from config.validation import validate
 from customers.models import Customer
 
 Kind = CreditEntry.Kind
+# What a grant has in common with what is carried over of it.
+CARRIED = ("customer", "name", "kind", "currency", "cost_basis", "priority", "prices")
 
 
 @transaction.atomic
@@ -50,6 +54,8 @@ def grant_credit(
         raise InvalidInputError(
             f"{amount} is no amount of {grant.currency}: it has too many places.", field="amount"
         )
+    if grant.rollover_amount is not None:
+        grant.rollover_amount = round_amount(grant.rollover_amount, grant.currency)
     if grant.expires_at is not None and grant.expires_at <= at:
         raise InvalidInputError("The expiry must lie in the future.", field="expires_at")
     grant.save()
@@ -103,14 +109,43 @@ def void_credit_grant(*, grant: CreditGrant, at: datetime) -> CreditGrant:
 
 
 def expire_credits(*, at: datetime) -> int:
-    """Write off what is left of the grants that have expired; return of how many."""
+    """Write off what is left of the grants that have expired; return of how many.
+
+    What a grant carries over becomes a grant of its own.
+    """
     expired = CreditGrant.objects.filter(expires_at__lte=at).not_used_up()
     ids = sorted({(grant.customer_id, grant.pk) for grant in expired})
     for customer_id, pk in ids:
         with transaction.atomic():
             Customer.objects.select_for_update(no_key=True).get(pk=customer_id)
+            roll_over(pk, at)
             take_rest([pk], Kind.EXPIRED, at)
     return len(ids)
+
+
+def roll_over(pk: int, at: datetime) -> None:
+    """Carry over what an expired grant says, less what was carried over of it before.
+
+    There is a second time when a void invoice gives back to a grant that has expired.
+    """
+    grant = CreditGrant.objects.select_related("customer").not_used_up().filter(pk=pk).first()
+    if grant is None or grant.rollover_amount is None or grant.expires_at is None:
+        return
+    entries = grant.entries.filter(kind=Kind.ROLLED_OVER)
+    before = entries.aggregate(sum=Sum("amount"))["sum"] or Decimal(0)
+    amount = min(grant.balance, grant.rollover_amount + before)
+    if amount <= 0:
+        return
+    CreditEntry.objects.create(grant=grant, kind=Kind.ROLLED_OVER, amount=-amount, at=at)
+    carried = CreditGrant.objects.create(
+        amount=amount,
+        effective_at=grant.expires_at,
+        expires_at=months_later(grant.expires_at, grant.rollover_months or 0, grant.customer.zone),
+        created_at=at,
+        rolled_over_from=grant,
+        **{name: getattr(grant, name) for name in CARRIED},
+    )
+    CreditEntry.objects.create(grant=carried, kind=Kind.GRANTED, amount=amount, at=at)
 
 
 def take_rest(ids: Iterable[int], kind: Kind, at: datetime) -> list[CreditEntry]:

@@ -15,10 +15,10 @@ from billing.rating.periods import Period
 from billing.selectors.accounts import RECOMPUTED, Account, Contract, key_of, read_accounts
 from billing.selectors.charges import Charge, Question, charges_of
 from billing.selectors.credits import read_wallets
+from billing.selectors.one_offs import line_of_charge
+from billing.selectors.statement_lines import StatementLine
 from billing.selectors.statements import (
     Statement,
-    StatementLine,
-    currency_of,
     discounted,
     line_of,
     lines_left,
@@ -35,6 +35,7 @@ PLAIN_FIELDS = tuple(
     name for name in LINE_FIELDS if name not in {"subscription", "billing_period", "billed_price"}
 )
 Reason = Invoice.Reason
+INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -95,6 +96,7 @@ def work_out_accounts(
     kept += [document for document in late if work_out_late(document, reader)]
     if not only_drafts:
         kept += threshold_documents(accounts, at, reader)
+        kept += own_documents(accounts, at)
     show_credits(kept, at)
     order_of_issue(kept)
     created = sum(document.invoice is None for document in kept)
@@ -164,7 +166,7 @@ def document_of_draft(account: Account, draft: Invoice) -> Document:
         contracts = [
             each
             for each in account.contracts
-            if currency_of(each) == draft.currency and draft.billing_at in instants(each)
+            if each.currency == draft.currency and draft.billing_at in instants(each)
         ]
     return Document(
         account=account,
@@ -185,7 +187,7 @@ def new_document(account: Account, contract: Contract, at: datetime, reason: str
         at=at,
         contracts=[contract],
         subscription_id=None if is_shared else contract.subscription.pk,
-        currency=currency_of(contract),
+        currency=contract.currency,
     )
 
 
@@ -240,18 +242,22 @@ def ask(document: Document, reader: UsageReader) -> None:
 
 def work_out(document: Document, reader: UsageReader) -> bool:
     """Work out what a document says; return whether it says anything."""
+    lines = owed_lines(document, reader)
+    if not lines or (document.reason == Reason.CHANGE and not any_of_now(document, lines)):
+        return False
+    settle(document, lines)
+    return True
+
+
+def owed_lines(document: Document, reader: UsageReader) -> list[StatementLine]:
     ledger = document.account.ledger
-    lines = [
+    return [
         line
         for contract in document.contracts
         for line in lines_left(
             contract, document.charges[contract.subscription.pk], ledger, document.at, reader
         )
     ]
-    if not lines or (document.reason == Reason.CHANGE and not any_of_now(document, lines)):
-        return False
-    settle(document, lines)
-    return True
 
 
 def any_of_now(document: Document, lines: Sequence[StatementLine]) -> bool:
@@ -269,30 +275,40 @@ def work_out_late(document: Document, reader: UsageReader) -> bool:
     difference the periods are settled.
     """
     [contract] = document.contracts
-    is_owed = work_out(document, reader)
-    if not is_owed:
+    lines = owed_lines(document, reader)
+    if not lines:
         for period in contract.periods:
             period.is_stale = False
         SubscriptionPeriod.objects.filter(pk__in=[each.pk for each in contract.periods]).update(
             is_stale=False
         )
     whole = document.account.contract(contract.subscription.pk)
-    return is_owed and whole.is_over(document.at)
+    if not lines or not whole.is_over(document.at):
+        return False
+    settle(document, lines)
+    return True
 
 
-def settle(document: Document, lines: Sequence[StatementLine]) -> None:
-    """Give a document its lines; what they bill counts for the documents after it."""
+def settle(document: Document, lines: Sequence[StatementLine]) -> Statement:
+    """Give a document its lines; what they bill counts for the documents after it.
+
+    Charges that waited for an invoice are on the first that is not due before they were asked for.
+    """
     ledger = document.account.ledger
-    period = period_of(document, lines)
-    document.statement = discounted(document.account, document.currency, period, lines)
     document.finalize_at = end_of_grace(document)
-    document.lines = [
-        invoice_line(position, line) for position, line in enumerate(document.statement.lines)
-    ]
+    waiting = document.account.take_waiting(document.currency, document.finalize_at)
+    period = period_of(document, lines)
+    lines = [*lines, *map(line_of_charge, waiting)]
+    statement = discounted(document.account, document.currency, period, lines)
+    document.statement = statement
+    document.lines = [invoice_line(position, line) for position, line in enumerate(statement.lines)]
     for line in document.lines:
+        if line.billing_period_id is None:
+            continue
         key = key_of(line)
         ledger.add(key, line.amount, line.quantity, line.part)
         ledger.last_line[key] = line
+    return statement
 
 
 def invoice_line(position: int, line: StatementLine) -> InvoiceLine:
@@ -312,6 +328,8 @@ def period_of(document: Document, lines: Sequence[StatementLine]) -> Period:
     ended = [period for period in closing(document) if period.period_start < document.at]
     if ended:
         return Period(min(period.period_start for period in ended), document.at)
+    if not lines:
+        return Period(document.at, document.at + INSTANT)
     return Period(min(line.period_start for line in lines), max(line.period_end for line in lines))
 
 
@@ -383,3 +401,21 @@ def threshold_document(
     document.subscription_id = contract.subscription.pk
     settle(document, lines)
     return document
+
+
+# Charges that no other document will come for
+
+
+def own_documents(accounts: Iterable[Account], at: datetime) -> list[Document]:
+    """Return a document for the charges that wait for an invoice that will not come by itself."""
+    documents = []
+    for account in accounts:
+        asked = {each.currency for each in account.waiting if each.created_at <= at}
+        for currency in sorted(asked):
+            if not account.has_next(currency, at):
+                document = Document(account, Reason.MANUAL, at, [], None, currency)
+                statement = settle(document, [])
+                # It is of an instant, not of a time.
+                document.statement = replace(statement, period_end=at)
+                documents.append(document)
+    return documents

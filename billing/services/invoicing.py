@@ -21,7 +21,7 @@ from billing.models import (
 from billing.selectors.accounts import RECOMPUTED
 from billing.selectors.stripe import is_at_stripe
 from billing.services.drafting import Document, work_out_accounts
-from billing.services.issuing import Issue, issue_drafts
+from billing.services.issuing import DEFAULT_PAYMENT_DAYS, Issue, issue_drafts
 from billing.services.payments import record_paid_elsewhere, set_void
 from billing.services.stripe_requests import request_operation
 from billing.services.writing import draft_accounts, write_what_is_due
@@ -79,9 +79,8 @@ def to_issue(documents: Sequence[Document], cutoff: Cutoff | None) -> list[Issue
 
 def payment_days(document: Document) -> int:
     """Return the days there are to pay; the shortest of several plans."""
-    return min(
-        contract.list_at(document.at).version.payment_days for contract in document.contracts
-    )
+    days = (contract.list_at(document.at).version.payment_days for contract in document.contracts)
+    return min(days, default=DEFAULT_PAYMENT_DAYS)
 
 
 @transaction.atomic

@@ -1,26 +1,25 @@
-"""Invoices that are billed by hand: for what no plan has a price for."""
+"""What is billed by hand, at once or with the next invoice: what no plan has a price for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
 
-from billing.models import Invoice, InvoiceLine
-from billing.rating.arithmetic import exact_arithmetic, plain, trimmed
-from billing.rating.money import round_amount
+from billing.models import Invoice, InvoiceLine, OneOffCharge
 from billing.rating.periods import Period
-from billing.rating.steps import Step
-from billing.selectors.statements import StatementLine, summed
+from billing.selectors.one_offs import one_off_line
+from billing.selectors.statements import summed
 from billing.selectors.sums import TOTAL_FIELDS
 from billing.services.drafting import LINE_FIELDS
-from billing.services.invoicing import finalize_invoice, lock_customers
-from config.errors import InvalidInputError
+from billing.services.invoicing import finalize_invoice, lock_customers, recompute_drafts
+from config.errors import DomainError, InvalidInputError
+from config.validation import validate
 from customers.models import Customer
 
 MOST_LINES = 250
-PRICE = "one_off"
+ONE = Decimal(1)
 INSTANT = timedelta(microseconds=1)
 
 
@@ -30,7 +29,7 @@ class OneOffLine:
 
     description: str
     unit_amount: Decimal
-    quantity: Decimal = Decimal(1)
+    quantity: Decimal = ONE
 
 
 @transaction.atomic
@@ -45,7 +44,7 @@ def create_one_off_invoice(
         raise InvalidInputError(f"Write 1 to {MOST_LINES} lines.", field="lines")
     [customer] = lock_customers([customer.pk])
     now = Period(at, at + INSTANT)
-    content = [line_of(line, customer, at) for line in lines]
+    content = [one_off_line(**asdict(line), currency=customer.currency, at=at) for line in lines]
     statement = summed(customer, customer.currency, now, content)
     if statement.total < 0:
         raise InvalidInputError("The lines come to less than nothing.", field="lines")
@@ -70,25 +69,49 @@ def create_one_off_invoice(
     return finalize_invoice(invoice=invoice, at=at) if finalizes else invoice
 
 
-def line_of(line: OneOffLine, customer: Customer, at: datetime) -> StatementLine:
-    """Return the line, its amount rounded to the currency."""
-    quantity, unit_amount = trimmed(line.quantity), trimmed(line.unit_amount)
-    with exact_arithmetic():
-        exact = quantity * unit_amount
-        amount = round_amount(exact, customer.currency)
-        steps = [Step("units", "All units", exact, quantity, unit_amount)]
-        if amount != exact:
-            steps.append(Step("rounding", "Rounding", amount - exact))
-    return StatementLine(
-        kind=InvoiceLine.Kind.ONE_OFF,
-        price=PRICE,
-        meter="",
-        description=line.description,
+@transaction.atomic
+def create_charge(
+    *,
+    customer: Customer,
+    description: str,
+    unit_amount: Decimal,
+    at: datetime,
+    quantity: Decimal = ONE,
+) -> OneOffCharge:
+    """Have something billed with a customer's next invoice; drafts say it at once.
+
+    If none will come by itself the next nightly run makes one for it. Raises InvalidInputError
+    naming the field for what comes to nothing or less.
+    """
+    charge = OneOffCharge(
+        customer=customer,
+        description=description,
         quantity=quantity,
-        amount=amount,
-        discount=round_amount(Decimal(0), customer.currency),
-        period_start=at,
-        period_end=at,
-        document={"unit_amount": plain(unit_amount)},
-        steps=[step.as_document() for step in steps],
+        unit_amount=unit_amount,
+        currency=customer.currency,
+        created_at=at,
     )
+    validate(charge)
+    if not charge.amount:
+        raise InvalidInputError(
+            f"That comes to nothing in {charge.currency}: write a higher price.",
+            field="unit_amount",
+        )
+    charge.save()
+    recompute_drafts(customer=customer, at=at)
+    return charge
+
+
+@transaction.atomic
+def cancel_charge(*, charge: OneOffCharge, at: datetime) -> OneOffCharge:
+    """Take a charge back before it is billed. Raises DomainError for one that is billed."""
+    lock_customers([charge.customer_id])
+    found = OneOffCharge.objects.filter(pk=charge.pk)
+    if not found.waiting().update(canceled_at=at):
+        raise DomainError(
+            "Only a charge that waits for its invoice can be canceled: give back what is billed in "
+            "a credit note.",
+            code="not_waiting",
+        )
+    recompute_drafts(customer=charge.customer, at=at)
+    return found.get()

@@ -24,6 +24,7 @@ from billing.services.coupons import create_coupon, redeem_coupons
 from billing.services.crediting import CreditWish, create_credit_note
 from billing.services.credits import grant_credit
 from billing.services.nightly import run_nightly
+from billing.services.one_off import create_charge
 from billing.services.payments import record_payment
 from config.schedules import setup_schedules
 from customers.models import Customer, User
@@ -71,6 +72,9 @@ def build(key: str, *, name: str = "") -> Customer:
     create_credit_note(wish=CreditWish(issued, amount=Decimal(2)), at=MARCH.replace(day=10))
     add_coupon(customer)
     add_credit(customer)
+    create_charge(
+        customer=customer, description="Training", unit_amount=Decimal(9), at=APRIL.replace(day=5)
+    )
     add_stripe(issued)
     add_backfill(key)
     add_import(key)

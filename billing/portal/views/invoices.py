@@ -15,6 +15,7 @@ from billing.models import CreditNote, Invoice, PaymentReversal
 from billing.portal.access import CustomerRequest, customer_page, customer_render
 from billing.selectors.credit_notes import with_details
 from billing.selectors.invoices import issued_invoices, reversals_of
+from billing.selectors.one_offs import waiting_charges
 from billing.selectors.reversals import DISPUTED, REFUNDED
 from billing.services.pdfs import credit_note_pdf, invoice_pdf
 from config.pdf_files import pdf_response
@@ -41,7 +42,12 @@ def invoice_list(request: CustomerRequest) -> HttpResponse:
     return customer_render(
         request,
         "portal/invoices.html",
-        {"page": page, "rows": rows, "has_stripe": bool(settings.STRIPE_SECRET_KEY)},
+        {
+            "page": page,
+            "rows": rows,
+            "waiting": waiting_charges([request.customer.pk]),
+            "has_stripe": bool(settings.STRIPE_SECRET_KEY),
+        },
     )
 
 

@@ -1,5 +1,7 @@
 """Coupons over HTTP: made, redeemed, and what they take off documents."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -7,8 +9,14 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from rest_framework.test import APIClient
 
-from billing.models import Coupon, CreditNote
+from billing.models import Coupon, CreditNote, Subscription
+from billing.services import coupons
+from billing.services.coupons import create_coupon, redeem_coupon
+from config.errors import DomainError
 from tests.billing.figures.outsider import Outsider
+from tests.billing.plans import publish_plan, subscribe
+from tests.billing.usage import instant
+from tests.factories import make_customer
 
 pytestmark = pytest.mark.django_db
 
@@ -137,11 +145,63 @@ def test_limits_are_kept(outsider: Outsider) -> None:
     assert not outsider.client.get("/api/v1/subscriptions?customer=globex").json()["results"]
 
 
-@pytest.mark.parametrize("coupons", [["nowhere"], ["half", "half"], ["yen"], "half", [None]])
-def test_coupons_that_do_not_fit_are_refused(outsider: Outsider, coupons: Any) -> None:
+def test_a_coupon_comes_to_a_running_subscription_and_goes_again(
+    outsider: Outsider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is for the usage of the period it is redeemed in, not for the one that is a draft."""
+    monkeypatch.setattr("django.utils.timezone.now", lambda: instant("2026-02-01T12:00"))
+    outsider.post("coupons", **HALF | {"duration": "forever"})
+    outsider.plan(CALLS, key="metered")
+    path = f"subscriptions/{outsider.subscribe('2026-01-01T00:00:00Z', 'metered')}/coupons"
+    for month in ("01", "02", "03"):
+        outsider.use(f"2026-{month}-10T00:00:00Z", calls=5)
+    outsider.night("2026-02-01T11:00:00Z")
+    assert outsider.post(path, coupon="half")["coupons"] == ["half"]
+    assert nights(outsider, 2, 3) == [("0.00", "10.00"), ("5.00", "5.00")]
+    removed = outsider.client.delete(f"/api/v1/{path}/half")
+    assert (removed.status_code, removed.json()["coupons"]) == (200, [])
+    assert outsider.client.delete(f"/api/v1/{path}/half").status_code == 404
+    assert nights(outsider, 4)[2:] == [("0.00", "10.00")]
+    assert outsider.post(path, coupon="half")["coupons"] == ["half"]
+    again = outsider.client.post(f"/api/v1/{path}", {"coupon": "half"}, format="json")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "already_redeemed")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("is_guarded", "redeemed"), [(True, 1), (False, 2)])
+def test_the_last_coupon_is_redeemed_once(
+    monkeypatch: pytest.MonkeyPatch, is_guarded: bool, redeemed: int
+) -> None:
+    """Without its lock both see the same count before either has redeemed it."""
+    half = create_coupon(key="half", name="Half", percent_off=50, max_redemptions=1)
+    version = publish_plan()
+    runs = [subscribe(make_customer(key), "2026-01-01", version) for key in ("acme", "globex")]
+    meeting = Barrier(2)
+    if not is_guarded:
+        monkeypatch.setattr(coupons, "locked_coupons", lambda keys: {"half": half})
+        check = coupons.check_redeemable
+        monkeypatch.setattr(
+            coupons, "check_redeemable", lambda *what: (check(*what), meeting.wait(60))
+        )
+
+    def redeem(subscription: Subscription) -> None:
+        try:
+            redeem_coupon(subscription=subscription, coupon=half, at=instant("2026-01-05"))
+        except DomainError:
+            pass
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(redeem, runs))
+    assert half.redemptions.count() == redeemed
+
+
+@pytest.mark.parametrize("keys", [["nowhere"], ["half", "half"], ["yen"], "half", [None]])
+def test_coupons_that_do_not_fit_are_refused(outsider: Outsider, keys: Any) -> None:
     outsider.post("coupons", **HALF)
     outsider.post("coupons", key="yen", name="Yen", amount_off="100", currency="JPY")
-    body = {"customer": "acme", "plan": "pro", "coupons": coupons}
+    body = {"customer": "acme", "plan": "pro", "coupons": keys}
     answer = outsider.client.post("/api/v1/subscriptions", body, format="json")
     assert answer.status_code == 422
     assert "coupons" in answer.json()["error"]["details"]

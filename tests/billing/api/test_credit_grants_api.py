@@ -124,6 +124,92 @@ def test_the_night_writes_off_what_has_expired(outsider: Outsider, acme_grant: C
     assert entries == [("granted", Decimal("9.00")), ("expired", Decimal("-9.00"))]
 
 
+@pytest.mark.django_db
+def test_what_is_left_is_carried_over_up_to_an_amount_and_once(outsider: Outsider) -> None:
+    terms = {"expires_at": "2099-03-01T00:00:00Z", "kind": "promotional", "priority": 7}
+    made = grant(outsider, "60", rollover_amount="25", rollover_months=1, **terms)
+    for night in ("2099-03-01T01:00:00Z", "2099-03-02T01:00:00Z", "2099-04-01T01:00:00Z"):
+        outsider.night(night)
+    first, second = outsider.client.get("/api/v1/credit-grants?customer=acme").json()["results"][
+        ::-1
+    ]
+    assert [(each["kind"], each["amount"]) for each in first["entries"]] == [
+        ("granted", "60.00"),
+        ("rolled_over", "-25.00"),
+        ("expired", "-35.00"),
+    ]
+    assert [second[name] for name in ("rolled_over_from", "amount", "kind", "priority")] == [
+        made,
+        "25.00",
+        "promotional",
+        7,
+    ]
+    assert (second["effective_at"], second["expires_at"]) == (
+        "2099-03-01T00:00:00Z",
+        "2099-04-01T00:00:00Z",
+    )
+    assert [each["kind"] for each in second["entries"]] == ["granted", "expired"]
+
+
+@pytest.mark.django_db
+def test_credit_that_comes_back_after_the_expiry_is_carried_over_to_the_same_amount(
+    outsider: Outsider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """40 of 60 pay the invoice, 20 are carried over, and of the 40 that come back 5 more."""
+    monkeypatch.setattr("django.utils.timezone.now", lambda: instant("2026-02-10"))
+    terms = {"expires_at": "2026-03-10T00:00:00Z", "prices": ["seat"]}
+    made = grant(outsider, "60", rollover_amount="25", rollover_months=1, **terms)
+    number = bill(outsider)["number"]
+    outsider.night("2026-03-10T01:00:00Z")
+    outsider.post(f"invoices/{number}/void")
+    outsider.night("2026-03-10T02:00:00Z")
+    assert sorted(balances(outsider).values()) == ["0.00", "20.00", "5.00"]
+    kinds = CreditEntry.objects.filter(grant=made).order_by("pk").values_list("kind", "amount")
+    assert [(kind, str(amount)) for kind, amount in kinds][2:] == [
+        ("rolled_over", "-20.00"),
+        ("returned", "40.00"),
+        ("rolled_over", "-5.00"),
+        ("expired", "-35.00"),
+    ]
+
+
+@pytest.mark.django_db
+def test_a_reissued_invoice_takes_the_credit_and_the_coupon_again(outsider: Outsider) -> None:
+    outsider.post("coupons", key="half", name="Half", percent_off="50")
+    made = grant(outsider, "30")
+    outsider.subscribe("2026-03-01T00:00:00Z", coupons=["half"])
+    outsider.night("2026-03-01T01:00:00Z")
+    outsider.post("invoices/INV-000001/void")
+    void = Invoice.objects.get(number="INV-000001")
+    invoicing.reissue_invoice(invoice=void, at=instant("2026-03-02"))
+    outsider.night("2026-03-02T01:00:00Z")
+    assert [(each["discount"], each["credits"], each["total"]) for each in outsider.invoices()] == [
+        ("70.00", "30.00", "40.00"),
+        ("70.00", "30.00", "40.00"),
+    ]
+    entries = CreditEntry.objects.filter(grant=made).order_by("pk")
+    assert [each.kind for each in entries] == ["granted", "applied", "returned", "applied"]
+
+
+@pytest.mark.django_db
+def test_previews_leave_the_drafts_what_those_will_take(
+    outsider: Outsider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django.utils.timezone.now", lambda: instant("2026-02-10"))
+    outsider.plan(FEE | {"timing": "arrears"}, key="later", grace_hours=2000)
+    outsider.subscribe(SINCE, plan="later")
+    grant(outsider, "130")
+    outsider.night("2026-02-02T00:00:00Z")
+    [draft] = outsider.invoices(status="draft")
+    preview = outsider.client.get("/api/v1/invoices/preview?customer=acme").json()
+    [balance] = outsider.client.get("/api/v1/credit-grants/balance?customer=acme").json()
+    assert (draft["credits"], preview["credits"], balance["pending"]) == (
+        "100.00",
+        "30.00",
+        "130.00",
+    )
+
+
 @pytest.fixture
 def acme_grant(outsider: Outsider) -> CreditGrant:
     return grant_credit(
@@ -173,6 +259,8 @@ def test_what_is_left_is_taken_back_once(outsider: Outsider) -> None:
         ({"kind": "gift"}, "kind"),
         ({"priority": 101}, "priority"),
         ({"cost_basis": "-1"}, "cost_basis"),
+        ({"rollover_amount": "5", "rollover_months": 1}, ""),
+        ({"rollover_amount": "5", "expires_at": "2099-01-01T00:00:00Z"}, ""),
         ({"expires_at": "2020-01-01T00:00:00Z"}, ""),
         ({"balance": "5", "balanced": "5"}, "balanced"),
     ],

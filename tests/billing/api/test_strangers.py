@@ -14,6 +14,7 @@ from billing.services.coupons import create_coupon
 from billing.services.crediting import CreditWish, create_credit_note
 from billing.services.credits import grant_credit
 from billing.services.nightly import run_nightly
+from billing.services.one_off import create_charge
 from customers.models import Customer
 from tests import factories
 from tests.billing.plans import publish_plan, subscribe
@@ -85,6 +86,8 @@ TABLE = [
     Row("subscription-resume", "post", "subscriptions/{subscription}/resume", SCOPE, {}),
     Row("subscription-withdraw", "post", "subscriptions/{subscription}/changes/1/withdraw", SCOPE),
     Row("subscription-cancel", "post", "subscriptions/{subscription}/cancel", SCOPE, {}),
+    Row("subscription-coupons", "post", "subscriptions/{subscription}/coupons", SCOPE, {}),
+    Row("subscription-coupon", "delete", "subscriptions/{subscription}/coupons/acme-only", SCOPE),
     Row("invoice-list", "post", "invoices", SCOPE, {"customer": "acme", "lines": []}),
     Row("coupon-list", "get", "coupons", 200),
     Row("coupon-list", "post", "coupons", SCOPE, {"key": "x", "name": "X", "percent_off": "1"}),
@@ -101,6 +104,10 @@ TABLE = [
     Row("creditnote-detail", "get", "credit-notes/{note}", UNKNOWN),
     Row("creditnote-pdf", "get", "credit-notes/{note}/pdf", UNKNOWN),
     Row("creditnote-refunded", "post", "credit-notes/{note}/refunded", SCOPE),
+    Row("charge-list", "get", "charges?customer=acme", 200),
+    Row("charge-list", "post", "charges", SCOPE, {"customer": "acme", "description": "x"}),
+    Row("charge-detail", "get", "charges/{charge}", UNKNOWN),
+    Row("charge-cancel", "post", "charges/{charge}/cancel", SCOPE),
     Row("invoice-list", "get", "invoices?customer=acme", 200),
     Row("invoice-preview", "get", "invoices/preview?customer=acme", UNKNOWN),
     Row("invoice-detail", "get", "invoices/{number}", UNKNOWN),
@@ -130,6 +137,9 @@ def places(acme: Customer) -> dict[str, Any]:
         "note": create_credit_note(wish=CreditWish(invoice), at=factories.NOW).number,
         "correction": void(acme, "corrected").pk,
         "grant": grant_credit(customer=acme, name="Acme", amount=Decimal(1), at=factories.NOW).pk,
+        "charge": create_charge(
+            customer=acme, description="Acme", unit_amount=Decimal(1), at=instant("2026-03-02")
+        ).pk,
         "api_key": factories.make_key(acme).api_key.pk,
         "subscription": subscription.pk,
         "number": invoice.number,
