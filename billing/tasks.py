@@ -7,6 +7,7 @@ from billing.models import BillingRun, Invoice, StripeEvent, StripeOperation
 from billing.services import nightly as nightly_runs
 from billing.services import stripe_events, stripe_operations, stripe_push
 from billing.services.nightly import run_nightly
+from billing.services.nightly_batches import help_run
 from billing.services.pdfs import store_missing_pdfs
 from billing.services.stripe_reconcile import reconcile_stripe as compare_with_stripe
 
@@ -18,6 +19,12 @@ def nightly() -> None:
 def nightly_again(run_id: int) -> None:
     """Repeat a run as of the instant it worked as of."""
     run_nightly(at=BillingRun.objects.get(pk=run_id).at)
+
+
+def help_nightly(run_id: int) -> None:
+    """Bill customers of a run that another process has begun; one that has ended needs no help."""
+    if run := BillingRun.objects.filter(pk=run_id, status=BillingRun.Status.RUNNING).first():
+        help_run(run=run)
 
 
 def bill_thresholds() -> None:

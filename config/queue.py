@@ -9,3 +9,14 @@ from django_q.tasks import async_task
 def enqueue_on_commit(task: str, *arguments: int | str) -> None:
     """Queue the dotted `task` with ids as arguments when the current transaction commits."""
     transaction.on_commit(partial(async_task, task, *arguments))
+
+
+def enqueue_with_commit(task: str, *arguments: int | str) -> None:
+    """Queue the dotted `task` as part of the current transaction, which has to be one.
+
+    For whoever must keep its connection, because it holds a lock: outside of a transaction the
+    queue lets go of connections that are old.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError("There is no transaction to be a part of.")
+    async_task(task, *arguments)

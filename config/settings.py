@@ -268,7 +268,9 @@ ZERO_INVOICES = environment.choice("ZERO_INVOICES", "skip", ("skip", "issue"))
 ADJUSTMENT_MINIMUM = environment.amount("ADJUSTMENT_MINIMUM", "0")
 # Customers that a nightly run bills in one transaction: the more, the fewer queries, and the longer
 # those who change one of them wait.
-NIGHTLY_BATCH = environment.integer("NIGHTLY_BATCH", 250, minimum=1, maximum=5000)
+NIGHTLY_BATCH = environment.integer("NIGHTLY_BATCH", 500, minimum=1, maximum=5000)
+# Processes that share the customers of a nightly run: the one that runs it, and workers.
+NIGHTLY_WORKERS = environment.integer("NIGHTLY_WORKERS", 2, minimum=1, maximum=64)
 ADJUSTMENT_MONTHS = environment.integer("ADJUSTMENT_MONTHS", 13, minimum=0, maximum=120)
 
 BRAND_NAME = environment.text("BRAND_NAME", "Tallyport")

@@ -4,7 +4,7 @@ from billing.models.credit_notes import CreditNote, CreditNoteLine
 from billing.models.credits import CreditEntry, CreditGrant
 from billing.models.invoices import Invoice, InvoiceLine, NumberSeries, Payment
 from billing.models.one_offs import OneOffCharge
-from billing.models.runs import BillingRun
+from billing.models.runs import BillingBatch, BillingRun
 from billing.models.stored_pdfs import StoredPdf
 from billing.models.stripe import (
     Collection,
@@ -27,6 +27,7 @@ from billing.models.subscriptions import (
 )
 
 __all__ = [
+    "BillingBatch",
     "BillingRun",
     "Collection",
     "Coupon",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import override
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 
@@ -49,3 +51,33 @@ class BillingRun(models.Model):
     @override
     def __str__(self) -> str:
         return f"Run as of {self.at:%Y-%m-%d %H:%M}"
+
+
+class BillingBatch(models.Model):
+    """Some customers whom a run bills in one transaction, and what came of it.
+
+    Whoever bills them holds the row's lock meanwhile, so that a process that is killed gives them
+    free. `done_at` is stored with their documents. The rows go when their run has ended.
+    """
+
+    run = models.ForeignKey(BillingRun, on_delete=models.CASCADE, related_name="batches")
+    customer_ids = ArrayField(models.BigIntegerField())
+    customers = models.PositiveIntegerField(help_text="How many they are.")
+    done_at = models.DateTimeField(null=True, blank=True)
+    drafted = models.PositiveIntegerField(default=0)
+    finalized = models.PositiveIntegerField(default=0)
+    skipped = models.PositiveIntegerField(default=0)
+    credit_notes = models.PositiveIntegerField(default=0)
+    failures = models.JSONField(default=list)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["run", "id"], condition=Q(done_at=None), name="billing_batches_to_do"
+            )
+        ]
+        verbose_name_plural = "billing batches"
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.customers} customers of {self.run}"

@@ -1,8 +1,51 @@
-"""What nightly runs did, as staff see it."""
+"""What nightly runs did, as staff see it, and what is left of one to do."""
 
-from billing.models import BillingRun
+from django.db.models import QuerySet, Sum
+
+from billing.models import BillingBatch, BillingRun
 
 
 def last_run() -> BillingRun | None:
     """Return the nightly run that started last, whatever became of it."""
     return BillingRun.objects.order_by("-started_at", "-pk").first()
+
+
+def free_batch(run_id: int) -> BillingBatch | None:
+    """Return the next batch of a run that nobody is at, locked until the transaction ends."""
+    return to_do(run_id).select_for_update(skip_locked=True).first()
+
+
+def awaited_batch(run_id: int) -> BillingBatch | None:
+    """Wait for whoever is at a batch; return it, locked, if they left it undone."""
+    return to_do(run_id).select_for_update().first()
+
+
+def is_anything_left(run_id: int) -> bool:
+    return to_do(run_id).exists()
+
+
+def to_do(run_id: int) -> QuerySet[BillingBatch]:
+    return BillingBatch.objects.filter(run=run_id, done_at=None).order_by("pk")
+
+
+def done_so_far(run_id: int) -> dict[str, int]:
+    """Return what the batches of a run that are done came to."""
+    done = BillingBatch.objects.filter(run=run_id).exclude(done_at=None)
+    sums = done.aggregate(
+        customers=Sum("customers", default=0),
+        invoices_drafted=Sum("drafted", default=0),
+        invoices_finalized=Sum("finalized", default=0),
+        invoices_skipped=Sum("skipped", default=0),
+        credit_notes=Sum("credit_notes", default=0),
+    )
+    return dict(sums)
+
+
+def failures_so_far(run_id: int) -> list[dict[str, str]]:
+    failed = BillingBatch.objects.filter(run=run_id).exclude(failures=[]).order_by("pk")
+    return [
+        # The database keeps no order of names.
+        {"customer": failure["customer"], "message": failure["message"]}
+        for failures in failed.values_list("failures", flat=True)
+        for failure in failures
+    ]

@@ -148,10 +148,6 @@ def customers_with_thresholds(at: datetime) -> Iterator[int]:
     yield from ids.iterator(chunk_size=2000)
 
 
-def count_to_bill(at: datetime) -> int:
-    return concerned(at).count()
-
-
 def concerned(at: datetime) -> CustomerQuerySet:
     """Return the customers that a nightly run has to look at.
 

@@ -6,37 +6,28 @@ good by the next one.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from itertools import batched
 
-from django.conf import settings
 from django.utils import timezone
 
 from billing.gateways.stripe import gateway_from_settings
-from billing.models import BillingRun
+from billing.models import BillingBatch, BillingRun
 from billing.selectors.locks import only_one
-from billing.selectors.subscriptions import (
-    count_to_bill,
-    customers_to_bill,
-    customers_with_thresholds,
-)
+from billing.selectors.subscriptions import customers_with_thresholds
 from billing.services import invoicing
 from billing.services.credits import expire_credits
-from billing.services.invoicing import Bill
 from billing.services.late_usage import mark_late_usage
+from billing.services.nightly_batches import NIGHTLY_LOCK, bill_all, words_for
 from billing.services.stripe_push import push_due_invoices
 from billing.services.stripe_reconcile import reconcile_stripe
 from config.errors import DomainError
-from customers.models import Customer
 from metering.services.folding import fold_pending
 
 logger = logging.getLogger(__name__)
-
-NIGHTLY_LOCK = 7_241_300_001
 
 
 def run_nightly(*, at: datetime) -> BillingRun:
@@ -79,22 +70,14 @@ def timed(run: BillingRun, step: str) -> Iterator[None]:
 
 
 def note_killed_runs() -> None:
-    """Close the runs that still say they are running: the lock proves that none is."""
+    """Close the runs that still say they are running: the lock proves that none is.
+
+    Whoever still helps one finishes the batch it is at and finds no other.
+    """
+    BillingBatch.objects.all().delete()
     BillingRun.objects.filter(status=BillingRun.Status.RUNNING).update(
         status=BillingRun.Status.FAILED, finished_at=timezone.now()
     )
-
-
-def bill_all(run: BillingRun) -> None:
-    run.customers_total = count_to_bill(run.at)
-    for ids in batched(customers_to_bill(run.at), settings.NIGHTLY_BATCH, strict=False):
-        for bill in billed(run, ids):
-            run.invoices_drafted += bill.drafted
-            run.invoices_finalized += bill.finalized
-            run.invoices_skipped += bill.skipped
-            run.credit_notes += bill.credit_notes
-        run.customers += len(ids)
-        run.save()
 
 
 def bill_thresholds(*, at: datetime) -> int:
@@ -114,21 +97,6 @@ def bill_thresholds(*, at: datetime) -> int:
     if failed:
         raise DomainError(f"These customers were not billed: {', '.join(failed)}.")
     return invoices
-
-
-def billed(run: BillingRun, ids: Sequence[int]) -> list[Bill]:
-    """Bill some customers together; if that fails, each by itself, so that one stops nobody else."""
-    try:
-        return [invoicing.bill_customers(customer_ids=ids, at=run.at)]
-    except Exception:
-        if len(ids) > 1:
-            logger.exception("A batch of %s customers failed; each is tried alone.", len(ids))
-    bills = []
-    for customer in Customer.objects.filter(pk__in=ids).order_by("pk"):
-        work = partial(invoicing.bill_customers, customer_ids=[customer.pk], at=run.at)
-        if (bill := attempted(run, work, customer=customer.key)) is not None:
-            bills.append(bill)
-    return bills
 
 
 def push_invoices(run: BillingRun) -> None:
@@ -153,8 +121,7 @@ def attempted[T](run: BillingRun, work: Callable[[], T], **whose: str) -> T | No
         return work()
     except Exception as error:
         logger.exception("The nightly run failed for %s.", whose)
-        message = error.message if isinstance(error, DomainError) else repr(error)
-        run.failures.append({**whose, "message": message})
+        run.failures.append({**whose, "message": words_for(error)})
         return None
 
 

@@ -38,8 +38,9 @@ UNREGISTERABLE = {
 NOBODYS_BUSINESS = {"RememberedAnswer"}
 # A plan version reads as its prices, an invoice as its lines, a
 # subscription as its changes and what they came to, a folding round on the overview,
-# staged events as a session's counts.
+# staged events as a session's counts, batches of a nightly run as that run's.
 SHOWN_WITH_THEIR_OWNERS = {
+    "BillingBatch",
     "LogImportPiece",
     "Price",
     "InvoiceLine",

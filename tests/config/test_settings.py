@@ -57,6 +57,7 @@ WRONG = [
     ({"ADJUSTMENT_MINIMUM": "-1"}, "must be an amount of money such as 0.50"),
     ({"ADJUSTMENT_MONTHS": "-1"}, "must be a whole number from 0 to 120"),
     ({"NIGHTLY_BATCH": "0"}, "must be a whole number from 1 to 5000"),
+    ({"NIGHTLY_WORKERS": "0"}, "must be a whole number from 1 to 64"),
     ({"BRAND_COLOR": "teal"}, "must be a colour such as #2563eb"),
     ({"SENTRY_DSN": "https://sentry.example.com/1"}, "must be the DSN of a Sentry project"),
     ({"SENTRY_DSN": "https://key@sentry.example.com"}, "must be the DSN of a Sentry project"),

@@ -11,7 +11,8 @@ from django.db import connection, transaction
 from billing.models import BillingRun, Invoice, Subscription
 from billing.selectors.locks import only_one
 from billing.services.invoicing import finalize_invoice
-from billing.services.nightly import NIGHTLY_LOCK, run_nightly
+from billing.services.nightly import run_nightly
+from billing.services.nightly_batches import NIGHTLY_LOCK
 from billing.services.subscriptions import create_subscription
 from config.errors import DomainError
 from customers.models import Customer

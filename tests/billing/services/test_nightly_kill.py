@@ -7,11 +7,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
 
 import pytest
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from billing.models import BillingRun, Invoice
 from billing.services.nightly import run_nightly
@@ -20,6 +19,7 @@ from customers.models import Customer
 from tests import factories
 from tests.billing.plans import publish_plan, subscribe
 from tests.billing.usage import instant, report_calls
+from tests.processes import address_of_database
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,13 +32,10 @@ AT = "2026-02-02T00:00:00+00:00"
 @contextmanager
 def nightly_process() -> Iterator[subprocess.Popen[bytes]]:
     """Run the command in a process of its own, on the database of the tests."""
-    database = connection.settings_dict
-    host = quote(str(database["HOST"]), safe="")
-    address = f"postgres://{database['USER']}@/{database['NAME']}?host={host}"
     process = subprocess.Popen(
         [sys.executable, "manage.py", "nightly", "--at", AT],
         cwd=settings.BASE_DIR,
-        env=os.environ | {"DATABASE_URL": address, "NIGHTLY_BATCH": "2"},
+        env=os.environ | {"DATABASE_URL": address_of_database(), "NIGHTLY_BATCH": "2"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

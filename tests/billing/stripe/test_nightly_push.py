@@ -6,6 +6,7 @@ from billing.gateways.stripe import StripeGateway
 from billing.models import Invoice, StripePush, StripeReconciliation
 from billing.services import nightly
 from billing.services.nightly import run_nightly
+from billing.services.nightly_batches import NIGHTLY_LOCK
 from config.errors import DomainError
 from tests import factories
 from tests.billing.plans import FEE, publish_plan, subscribe
@@ -53,7 +54,7 @@ def test_an_invoice_that_stripe_does_not_take_is_reported_and_stops_no_other() -
 
 def test_s40_a_run_started_while_another_is_under_way_leaves(gateway: StripeGateway) -> None:
     subscribe(factories.make_customer(), "2026-01-01", publish_plan(FEE))
-    with cases.held_elsewhere(nightly.NIGHTLY_LOCK), pytest.raises(DomainError, match="under way"):
+    with cases.held_elsewhere(NIGHTLY_LOCK), pytest.raises(DomainError, match="under way"):
         run_nightly(at=instant("2026-03-01"))
     assert not StripePush.objects.exists()
     assert run_nightly(at=instant("2026-03-01")).invoices_pushed == 1
