@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.utils import timezone
+from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import exceptions, status
 from rest_framework.fields import DateTimeField
 from rest_framework.pagination import Cursor, CursorPagination
@@ -24,6 +25,7 @@ DOMAIN_STATUSES: dict[type[DomainError], int] = {
     TooLargeError: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
 }
 POSITION = re.compile("[0-9]{1,18}")
+LIMIT = re.compile("[0-9]{1,9}")
 # What a database cannot store as text: the zero character and halves of surrogate pairs.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -73,6 +75,16 @@ class KeysetPagination(CursorPagination):
     max_page_size = 500
 
     @override
+    def get_page_size(self, request: Request) -> int | None:
+        text = request.query_params.get(self.page_size_query_param)
+        if text is None:
+            return self.page_size
+        if not LIMIT.fullmatch(text) or not 1 <= int(text) <= self.max_page_size:
+            message = f"Give a whole number of rows from 1 to {self.max_page_size}."
+            raise InvalidInputError(message, field=self.page_size_query_param)
+        return int(text)
+
+    @override
     def decode_cursor(self, request: Request) -> Cursor | None:
         cursor: Cursor | None = super().decode_cursor(request)
         position = None if cursor is None else cursor.position
@@ -85,6 +97,14 @@ class KeysetPagination(CursorPagination):
         return Response({"next": self.get_next_link(), "results": data})
 
     @override
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
+        for each in parameters:
+            if each["name"] == self.page_size_query_param:
+                each["schema"] |= {"minimum": 1, "maximum": self.max_page_size}
+        return parameters
+
+    @override
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         return {
             "type": "object",
@@ -94,6 +114,31 @@ class KeysetPagination(CursorPagination):
                 "results": schema,
             },
         }
+
+
+class StrictFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # it has no types
+    """Narrows lists down, and refuses what it does not know: a misspelt filter finds everything.
+
+    What a list reads from the address by itself is in its view's `query_parameters`.
+    """
+
+    @override
+    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
+        if view.action == "list":
+            known = self.known_parameters(queryset, view)
+            for name in request.query_params:
+                if name not in known:
+                    message = f"There is no parameter {name!r} here. Known are {', '.join(known)}."
+                    raise InvalidInputError(message, field=name)
+        return super().filter_queryset(request, queryset, view)
+
+    def known_parameters(self, queryset: Any, view: Any) -> list[str]:
+        filterset = self.get_filterset_class(view, queryset)
+        names = [] if filterset is None else list(filterset.base_filters)
+        names += getattr(view, "query_parameters", ())
+        if view.paginator is not None:
+            names += [view.paginator.cursor_query_param, view.paginator.page_size_query_param]
+        return names
 
 
 class StrictSerializer(Serializer[Any]):

@@ -18,8 +18,8 @@ def content_digest(event_type: str, microseconds: int | None, properties: bytes)
     """Return 128 bits of what an event says.
 
     `microseconds` tell its instant, or None when the sender left it out: a repeated report
-    without one is the same event although it arrives later. `properties` are canonical JSON.
-    No part but the last may hold a zero character.
+    without one is the same event although it arrives later. `properties` are canonical JSON with
+    equal numbers written alike. No part but the last may hold a zero character.
     """
     stated = "" if microseconds is None else microseconds
     return blake2b(

@@ -44,6 +44,7 @@ class PlanViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
     lookup_field = "plan__key"
     lookup_url_kwarg = "key"
     lookup_value_regex = KEY_PATTERN
+    query_parameters = ("currency", "customer")
 
     @override
     def get_queryset(self) -> QuerySet[PlanVersion]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from metering.identity import content_digest, id_digest
+from metering.numbers import plain
 from metering.services import event_rules as rules
 from metering.services.decoding import EventDocument, Item, UnreadableEvent
 from metering.services.event_rules import Reason, RefusedEventError
@@ -19,6 +20,7 @@ MICROSECOND = timedelta(microseconds=1)
 TOO_LARGE = 10**rules.MOST_DIGITS
 # Comparing machine words is quicker, and almost every number is one.
 SURELY_SMALL = 2**60
+MAY_HOLD_DECIMALS = frozenset({Decimal, dict, list})
 # An escaped zero character, not an escaped backslash that u0000 happens to follow.
 ZERO_CHARACTER = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -117,12 +119,13 @@ def screen_event(index: int, document: EventDocument, desk: Desk) -> StorableEve
     if "\0" in document.id or "\0" in document.type:
         raise RefusedEventError(rules.INVALID_CHARACTER)
     microseconds = (at - EPOCH) // MICROSECOND
-    properties = canonical(document.properties or {})
+    said = document.properties or {}
+    properties = canonical(said)
     stated = microseconds if document.timestamp else None
     return StorableEvent(
         index,
         (customer_id, id_digest(document.id)),
-        content_digest(document.type, stated, properties),
+        content_digest(document.type, stated, comparable(said, properties)),
         microseconds,
         document.id,
         document.type,
@@ -146,6 +149,26 @@ def canonical(properties: dict[str, Any]) -> bytes:
     if b"\\u0000" in encoded and ZERO_CHARACTER.search(encoded):
         raise RefusedEventError(rules.INVALID_CHARACTER)
     return encoded
+
+
+def comparable(said: dict[str, Any], properties: bytes) -> bytes:
+    """Return canonical properties with equal numbers written alike, as 5120 and 5120.0 are not.
+
+    They are stored as they were sent. Nearly always there is nothing to write otherwise.
+    """
+    if all(type(value) not in MAY_HOLD_DECIMALS for value in said.values()):
+        return properties
+    return _encoder.encode(with_plain_numbers(said))
+
+
+def with_plain_numbers(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else Decimal(plain(value))
+    if isinstance(value, dict):
+        return {name: with_plain_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [with_plain_numbers(inner) for inner in value]
+    return value
 
 
 def check_value(value: object, *, depth: int) -> None:

@@ -4,6 +4,7 @@ import json
 from base64 import b64encode
 
 import pytest
+from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
 LISTS = ["api-keys", "customers", "invoices", "meters", "plans", "subscriptions"]
@@ -22,6 +23,27 @@ def test_a_cursor_that_no_list_answered_is_refused(
     assert answer.status_code in {200, 404, 422}
     if position:
         assert "error" in answer.json()
+
+
+def test_every_list_refuses_parameters_that_it_does_not_know(operator: APIClient) -> None:
+    document = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
+    lists = []
+    for path, methods in document["paths"].items():
+        parameters = [each["name"] for each in methods.get("get", {}).get("parameters", ())]
+        if "limit" in parameters and "{" not in path:
+            lists.append(path)
+            for name, wrong in (("bogus", "1"), ("limit", "abc"), ("limit", "501")):
+                answer = operator.get(path, {name: wrong})
+                assert answer.status_code == 422
+                assert list(answer.json()["error"]["details"]) == [name], path
+    assert len(lists) >= 10
+
+
+def test_what_a_list_does_read_from_its_address_is_known(operator: APIClient) -> None:
+    asked = {"currency": "EUR", "limit": "500"}
+    assert operator.get("/api/v1/plans", asked).status_code == 200
+    answer = operator.get("/api/v1/invoices", {"state": "open"})
+    assert "Known are customer, status, subscription," in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("character", ["\0", "\ud800", "\udc00\ud800"])

@@ -6,7 +6,7 @@ import pytest
 
 from customers.models import Customer
 from metering.models import Event, EventKey, IngestBatch, PendingBatch, RefusedEvent
-from metering.services.decoding import EventDocument
+from metering.services.decoding import EventDocument, decode_json
 from metering.services.ingest import ingest_events
 from tests.factories import NOW, make_customer
 from tests.metering.ingest.reports import OPERATOR, counts, event, report, stored_ids
@@ -60,6 +60,32 @@ def test_the_same_instant_in_another_offset_and_other_key_order_is_the_same_even
     report([event("a", timestamp="2026-03-15T10:00:00Z", properties={"x": 1, "y": [{"b": 1}]})])
     again = event("a", timestamp="2026-03-15T12:00:00+02:00", properties={"y": [{"b": 1}], "x": 1})
     assert counts(report([again])) == (0, 1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_same"),
+    [
+        ("5120", "5120.0", True),
+        ("[0, -0.0]", "[0e3, 0]", True),
+        ('{"a": 1.50}', '{"a": 0.15e1}', True),
+        ("123456789012345678901234567890.10", "123456789012345678901234567890.1", True),
+        ("123456789012345678901234567890.1", "123456789012345678901234567890", False),
+        ("1", "true", False),
+        ("1", '"1"', False),
+    ],
+)
+def test_a_number_says_the_same_however_it_is_written(
+    acme: Customer, first: str, second: str, is_same: bool
+) -> None:
+    body = '{"id": "a", "type": "t", "customer": "acme", "properties": {"n": %s}}'
+    outcomes = []
+    for text in (first, second):
+        items = decode_json((body % text).encode())
+        result = ingest_events(
+            items=items, principal=OPERATOR, source=IngestBatch.Source.API, at=NOW
+        )
+        outcomes.append(counts(result))
+    assert outcomes == [(1, 0, 0, 0), (0, 1, 0, 0) if is_same else (0, 0, 1, 0)]
 
 
 @pytest.mark.parametrize(
