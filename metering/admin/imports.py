@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import override
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import urlencode
 
@@ -19,6 +23,7 @@ from config.admin import (
 )
 from metering.models import LogImport, LogImportLine
 from metering.models.imports import COUNTS
+from metering.selectors.log_imports import imports_with_liveness
 
 STATUS_TONES: dict[str, Tone] = {
     LogImport.Status.RUNNING: "info",
@@ -46,9 +51,17 @@ class LogImportAdmin(ReadOnlyAdmin[LogImport]):
     )
     readonly_fields = ("status_badge", "kept")
 
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LogImport]:
+        return imports_with_liveness()
+
     @display(description="Status", ordering="status")
     def status_badge(self, log_import: LogImport) -> str:
-        return badge(log_import.get_status_display(), STATUS_TONES[log_import.status])
+        status = LogImport.Status(log_import.status)
+        if status == LogImport.Status.RUNNING and not log_import.is_alive:  # type: ignore[attr-defined]
+            # Its process is gone without a word.
+            status = LogImport.Status.INTERRUPTED
+        return badge(str(status.label), STATUS_TONES[status])
 
     @display(description="Kept lines")
     def kept(self, log_import: LogImport) -> str:

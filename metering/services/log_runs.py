@@ -19,6 +19,7 @@ from config.errors import DomainError, InvalidInputError
 from metering.models import IngestBatch, LogImport, LogImportLine, LogImportPiece
 from metering.models.imports import COUNTS
 from metering.selectors.customers import ids_of_all, keys_by_id
+from metering.selectors.log_imports import LOCK
 from metering.services import event_rules as rules
 from metering.services.ingest import IngestResult, preview_screened, store_screened
 from metering.services.log_formats import find_format
@@ -29,8 +30,6 @@ from metering.services.partitions import make_partitions
 
 LONGEST_KEPT_LINE = 2_000
 MOST_EXAMPLES = 5
-# Names the lock of a running import, beside its number, among the advisory locks of the database.
-LOCK = 702_551_831
 UNFINISHED = (LogImport.Status.RUNNING, LogImport.Status.FAILED, LogImport.Status.INTERRUPTED)
 
 

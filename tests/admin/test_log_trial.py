@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from customers.models import Customer
 from metering.models import Event, LogImport
+from metering.selectors.log_imports import LOCK
 from metering.services import log_trial
 from tests.metering.log_import.lines import line, run_import, write
 
@@ -100,3 +102,15 @@ def test_mistakes_are_told_beside_the_form(
     response = try_lines(desk, **changes)
     assert sentence in response.content.decode()
     assert "trial" not in response.context
+
+
+def test_an_import_whose_process_is_gone_reads_as_interrupted(desk: Client) -> None:
+    run = LogImport.objects.create(name="access.log", format="combined", mapping={})
+    address = f"/admin/metering/logimport/{run.pk}/change/"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [LOCK, run.pk])
+        assert "Running" in desk.get(address).content.decode()
+        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, run.pk])
+    page = desk.get(address).content.decode()
+    assert "Running" not in page
+    assert "Interrupted" in page

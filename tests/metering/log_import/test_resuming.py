@@ -18,6 +18,7 @@ from django.db import DataError, connection
 from config.errors import DomainError
 from customers.models import Customer
 from metering.models import Event, LogImport, LogImportPiece
+from metering.selectors.log_imports import LOCK
 from metering.services import ingest, log_lines, log_runs
 from tests.factories import NOW
 from tests.metering.log_import.lines import counts, line, run_import, write
@@ -107,7 +108,7 @@ def test_a_log_that_another_process_imports_is_refused(
 
     def hold() -> None:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT pg_advisory_lock({log_runs.LOCK}, {broken_off.pk})")
+            cursor.execute(f"SELECT pg_advisory_lock({LOCK}, {broken_off.pk})")
             taken.set()
             release.wait(WAIT_SECONDS)
         connection.close()
