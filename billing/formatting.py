@@ -4,7 +4,7 @@ Pure functions over Babel, the only place that turns a number into text for peop
 names such as `en`, `fr` or `de-CH`; one that Babel does not know reads as English.
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -111,7 +111,32 @@ def instant(at: datetime, zone: ZoneInfo, locale: str) -> str:
 def period(start: datetime, end: datetime, zone: ZoneInfo, locale: str) -> str:
     """Write the days that the half-open period `[start, end)` touches: 1 - 31 March 2026."""
     first, last = start.astimezone(zone).date(), (end - INSTANT).astimezone(zone).date()
-    return dates.format_interval(first, max(first, last), "yMMMd", locale=parsed_locale(locale))
+    return days(first, max(first, last), locale)
+
+
+def days(first: date, last: date, locale: str) -> str:
+    """Write days up to and with the last one: 1 - 31 March 2026."""
+    return dates.format_interval(first, last, "yMMMd", locale=parsed_locale(locale))
+
+
+def span(start: datetime, end: datetime, zone: ZoneInfo, locale: str) -> str:
+    """Write a half-open period so that no day reads as if it were in two that meet within it.
+
+    Whole days are written as days; a bound within a day has its time.
+    """
+    if start >= end or (is_midnight(start, zone) and is_midnight(end, zone)):
+        return period(start, end, zone, locale)
+    first = day(start, zone, locale)
+    if not is_midnight(start, zone):
+        first = f"{first}, {time_of_day(start, zone, locale)}"
+    if is_midnight(end, zone):
+        return f"{first} \u2013 {day(end - INSTANT, zone, locale)}"
+    return f"{first} \u2013 {day(end, zone, locale)}, {time_of_day(end, zone, locale)}"
+
+
+def is_midnight(at: datetime, zone: ZoneInfo) -> bool:
+    """Say whether a local day begins at an instant, wherever its first instant is on the clock."""
+    return (at - INSTANT).astimezone(zone).date() < at.astimezone(zone).date()
 
 
 def country(code: str, locale: str) -> str:

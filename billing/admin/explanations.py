@@ -56,7 +56,7 @@ def shown(request: HttpRequest, invoice: Invoice, page: ExplanationPage) -> dict
     return {
         "invoice": invoice,
         "line": line,
-        "period": words.period(line.period_start, line.period_end, customer),
+        "period": words.span(line.period_start, line.period_end, customer),
         "amount": words.money(line.amount, invoice.currency),
         "quantity": words.quantity(line.quantity),
         "steps": words.steps(line.steps, invoice.currency),

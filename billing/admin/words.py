@@ -57,6 +57,11 @@ def period(start: datetime, end: datetime, customer: Customer) -> str:
     return formatting.period(start, end, customer.zone, LOCALE)
 
 
+def span(start: datetime, end: datetime, customer: Customer) -> str:
+    """Write the stretch of time that a line is for."""
+    return formatting.span(start, end, customer.zone, LOCALE)
+
+
 def day(at: datetime, customer: Customer) -> str:
     """Write the customer's own calendar day of an instant."""
     return formatting.day(at, customer.zone, LOCALE)

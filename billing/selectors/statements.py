@@ -5,7 +5,7 @@ Drafts, previews and the portal's cost so far are all made from here, so they al
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -145,8 +145,7 @@ def is_negligible(kind: str, amount: Decimal) -> bool:
 def described(charge: Charge, rated: RatedLine, kind: str) -> str:
     """Return the words of a line; a fee for part of a period says which part."""
     customer, name = charge.contract.subscription.customer, charge.listed.row.name
-    stretch = charge.stretch
-    part = formatting.period(stretch.start, stretch.end, charge.period.zone, customer.locale)
+    stretch, part = charge.stretch, part_in_words(charge)
     if kind == Kind.ADJUSTMENT:
         before, now = (
             formatting.quantity(quantity, customer.locale)
@@ -155,8 +154,12 @@ def described(charge: Charge, rated: RatedLine, kind: str) -> str:
         return f"{name}, {part}: {now} in all, {before} billed before"
     if kind == Kind.PRORATION and rated.amount < 0:
         return f"{name}, unused: owed for {part} alone"
-    is_whole = charge.fraction == 1
-    return name if charge.want is not None or (is_whole and kind == Kind.FEE) else f"{name}, {part}"
+    if charge.want is not None:
+        bounds = charge.period.period_start, charge.contract.end_of(charge.period)
+        is_whole = (stretch.start, stretch.end) == bounds
+    else:
+        is_whole = charge.fraction == 1 and kind == Kind.FEE
+    return name if is_whole else f"{name}, {part}"
 
 
 def minimum_line(
@@ -201,6 +204,28 @@ def minimum_line(
         part=ledger.parts.get(key, 0),
         original=ledger.last_line.get(key),
     )
+
+
+def part_in_words(charge: Charge) -> str:
+    """Name the time of a charge; a fee that is prorated by days names the days it is charged for.
+
+    No day is in two lines: the day of a change belongs to what comes after it, and where that is
+    not so the time of the change is said.
+    """
+    subscription, start, end = (
+        charge.contract.subscription,
+        charge.stretch.start,
+        charge.stretch.end,
+    )
+    zone, locale = charge.period.zone, subscription.customer.locale
+    if charge.want is not None or charge.listed.price.proration != "day":
+        return formatting.span(start, end, zone, locale)
+    first, beyond = start.astimezone(zone).date(), end.astimezone(zone).date()
+    if end == subscription.end_at and not formatting.is_midnight(end, zone):
+        beyond += timedelta(days=1)
+    if first >= beyond:
+        return "less than a day"
+    return formatting.days(first, beyond - timedelta(days=1), locale)
 
 
 def taken_back(

@@ -79,6 +79,13 @@ def period(context: Context, start: datetime, end: datetime, zone: str = "") -> 
 
 
 @register.simple_tag(takes_context=True)
+def span(context: Context, start: datetime, end: datetime, zone: str = "") -> str:
+    """Write the stretch of time that a line is for; `zone` as for `day`."""
+    customer = customer_of(context)
+    return formatting.span(start, end, zone_of(customer, zone), customer.locale)
+
+
+@register.simple_tag(takes_context=True)
 def address(context: Context, party: dict[str, str]) -> list[str]:
     """Return the lines of a postal address, empty ones left out."""
     town = " ".join(party.get(part, "") for part in ("postal_code", "city", "state")).split()

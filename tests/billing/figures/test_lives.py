@@ -90,6 +90,34 @@ def test_a_downgrade_at_once_gives_prepaid_time_back_in_a_credit_note(outsider: 
     assert credit_notes() == [("CN-000001", "20.00", "INV-000001")]
 
 
+@pytest.mark.parametrize(
+    ("proration", "parts"),
+    [
+        ("day", ["Jan 1 \u2013 14, 2026", "Jan 15 \u2013 31, 2026"]),
+        (
+            "second",
+            [
+                "Jan 1, 2026 \u2013 Jan 15, 2026, 12:00 PM",
+                "Jan 15, 2026, 12:00 PM \u2013 Jan 31, 2026",
+            ],
+        ),
+    ],
+)
+def test_no_day_reads_as_if_it_were_charged_twice(
+    outsider: Outsider, proration: str, parts: list[str]
+) -> None:
+    outsider.plan(flat("100", proration=proration))
+    outsider.plan(flat("200", proration=proration), key="team")
+    subscription = outsider.subscribe("2026-01-01T00:00:00Z")
+    outsider.change(subscription, "2026-01-15T12:00:00Z", plan="team")
+    outsider.night("2026-02-02T00:00:00Z")
+    [invoice] = outsider.invoices()
+    plain = str.maketrans({"\u2009": " ", "\u202f": " "})
+    assert [line["description"].translate(plain) for line in invoice["lines"]] == [
+        f"Base fee, {part}" for part in parts
+    ]
+
+
 def test_a_pause_costs_nothing_and_a_resumed_month_its_days(outsider: Outsider) -> None:
     outsider.plan(flat("31"))
     subscription = outsider.subscribe("2026-01-01T00:00:00Z")
