@@ -3,7 +3,11 @@
 from functools import partial
 
 from django.db import transaction
+from django_q.models import OrmQ
 from django_q.tasks import async_task
+
+# As much as workers do in a minute or two. What is due beyond that is found where it is stored.
+MOST_WAITING = 200
 
 
 def enqueue_on_commit(task: str, *arguments: int | str) -> None:
@@ -20,3 +24,8 @@ def enqueue_with_commit(task: str, *arguments: int | str) -> None:
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("There is no transaction to be a part of.")
     async_task(task, *arguments)
+
+
+def has_room() -> bool:
+    """Return whether the queue takes more; otherwise leave the work to a task that is scheduled."""
+    return bool(OrmQ.objects.count() < MOST_WAITING)

@@ -38,7 +38,7 @@ RECURRING = (
     Recurring(
         name="Take up stopped pushes and waiting webhooks",
         task="billing.tasks.retry_stripe",
-        frequency={"schedule_type": Schedule.MINUTES, "minutes": 5},
+        frequency={"schedule_type": Schedule.MINUTES, "minutes": 1},
     ),
     Recurring(
         name="Make issued invoices into PDF documents",

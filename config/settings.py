@@ -249,6 +249,10 @@ SECURE_CSP["form-action"].append(
 )
 # What was issued before was billed in another way; it is never pushed by itself.
 STRIPE_PUSH_SINCE = environment.instant("STRIPE_PUSH_SINCE")
+# Of all processes together; 0 is what suits the mode: 10 live, 5 in test mode.
+STRIPE_REQUESTS_PER_SECOND = environment.integer(
+    "STRIPE_REQUESTS_PER_SECOND", 0, minimum=0, maximum=500
+)
 # Where invoices are paid out in another currency, the least that Stripe collects is not the usual.
 STRIPE_MINIMUM_AMOUNTS = environment.amounts_by_currency("STRIPE_MINIMUM_AMOUNTS")
 # Names this installation at Stripe (docs/stripe.md). On somebody's own machine a new data

@@ -48,6 +48,7 @@ def invoice_state(found: "stripe.Invoice") -> InvoiceState:
         credited_after_payment=from_minor(found.post_payment_credit_notes_amount, currency),
         from_balance=from_minor(from_balance, currency),
         to_balance=from_minor(to_balance, currency),
+        debt=from_minor(max(found.starting_balance, 0), currency),
         hosted_invoice_url=found.hosted_invoice_url or "",
         invoice_pdf=found.invoice_pdf or "",
         paid_at=instant_or_none(found.status_transitions.paid_at),

@@ -47,6 +47,7 @@ from billing.gateways.requests import (
     invoice_params,
     lines_params,
 )
+from billing.gateways.shared_pace import MICROSECONDS, SharedPace
 from billing.gateways.token_bucket import TokenBucket
 from billing.gateways.values import (
     CreditNoteDraft,
@@ -70,7 +71,8 @@ TIMEOUT_SECONDS = (5, 30)
 NETWORK_RETRIES = 2
 PAGE = 100
 
-# Requests a second and process: well under Stripe's 100 live and 25 in test mode.
+# Requests a second, of all processes together: well under Stripe's 100 live and 25 in test mode,
+# and under the 25 of each of its endpoints.
 LIVE_RATE = 10
 TEST_RATE = 5
 OWN_SERVER_RATE = 200
@@ -87,7 +89,10 @@ logging.getLogger("stripe").setLevel(logging.WARNING)
 
 
 class StripeGateway:
-    """One account and mode. Thread-safe; keep one a process, because the brake is in it."""
+    """One account and mode. Thread-safe; keep one a process, because the brake is in it.
+
+    `is_paced` shares the rate with the other processes, by way of the database.
+    """
 
     def __init__(
         self,
@@ -96,6 +101,7 @@ class StripeGateway:
         environment: str,
         api_base: str = STRIPE_API_BASE,
         requests_per_second: int = 0,
+        is_paced: bool = False,
         network_retries: int = NETWORK_RETRIES,
         busy_waits_ms: Sequence[int] = BUSY_WAITS_MS,
     ) -> None:
@@ -105,7 +111,10 @@ class StripeGateway:
         # Tells keys apart without keeping one.
         self.key_digest = hashlib.sha256(secret_key.encode()).hexdigest()
         self.busy_waits_ms = busy_waits_ms
-        self.bucket = TokenBucket(requests_per_second or default_rate(api_base, self.livemode))
+        rate = requests_per_second or default_rate(api_base, self.livemode)
+        self.bucket = TokenBucket(rate)
+        interval = MICROSECONDS // rate
+        self.pace = SharedPace(self.account, interval=interval) if is_paced else None
         client = stripe.StripeClient(
             secret_key,
             base_addresses={"api": api_base},
@@ -309,6 +318,8 @@ class StripeGateway:
         """
         for wait in (*self.busy_waits_ms, None):
             self.bucket.take()
+            if self.pace is not None:
+                self.pace.take()
             try:
                 return request()
             except stripe.StripeError as error:
@@ -325,13 +336,24 @@ def gateway_from_settings() -> StripeGateway | None:
     if not settings.STRIPE_SECRET_KEY:
         return None
     return shared_gateway(
-        settings.STRIPE_SECRET_KEY, settings.STRIPE_ENVIRONMENT, settings.STRIPE_API_BASE
+        settings.STRIPE_SECRET_KEY,
+        settings.STRIPE_ENVIRONMENT,
+        settings.STRIPE_API_BASE,
+        settings.STRIPE_REQUESTS_PER_SECOND,
     )
 
 
 @functools.cache
-def shared_gateway(secret_key: str, environment: str, api_base: str) -> StripeGateway:
-    return StripeGateway(secret_key=secret_key, environment=environment, api_base=api_base)
+def shared_gateway(
+    secret_key: str, environment: str, api_base: str, requests_per_second: int
+) -> StripeGateway:
+    return StripeGateway(
+        secret_key=secret_key,
+        environment=environment,
+        api_base=api_base,
+        requests_per_second=requests_per_second,
+        is_paced=True,
+    )
 
 
 def default_rate(api_base: str, livemode: bool) -> int:

@@ -135,7 +135,8 @@ class InvoiceState:
     """An invoice as Stripe has it; amounts in its currency, which is upper case.
 
     When it was finalized, `from_balance` was paid with what the customer had on balance there, or
-    `to_balance`, an amount too small to collect, was put there for the next invoice.
+    `to_balance`, an amount too small to collect, was put there for the next invoice. `debt` is what
+    the customer owed there before, and is asked for beside the total.
     """
 
     id: str
@@ -153,6 +154,7 @@ class InvoiceState:
     credited_after_payment: Decimal = Decimal(0)
     from_balance: Decimal = Decimal(0)
     to_balance: Decimal = Decimal(0)
+    debt: Decimal = Decimal(0)
     finalized_at: datetime | None = None
     attempt_count: int = 0
     next_payment_attempt_at: datetime | None = None

@@ -28,7 +28,7 @@ class QueuedWork(models.Model):
 
 
 class StripeQueue(models.Model):
-    """Whether the calls to one Stripe account and mode are halted, and since when.
+    """Whether the calls to one Stripe account and mode are halted, and how fast they may follow.
 
     A halt is of one secret key: another key ends it, and so does an answer.
     """
@@ -40,6 +40,9 @@ class StripeQueue(models.Model):
     key_digest = models.CharField(max_length=64, blank=True, editable=False)
     probe_at = models.DateTimeField(
         null=True, blank=True, help_text="When one call finds out whether the key works again."
+    )
+    paced_to = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="From when on the next call may be made."
     )
 
     @override

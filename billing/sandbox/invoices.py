@@ -307,6 +307,7 @@ def shown(account: Account, invoice: Record, expand: list[str] | None = None) ->
     hosted = f"{account.public_url}/i/{invoice['id']}" if is_public else None
     found = public(invoice) | {
         "lines": page,
+        "starting_balance": starting_balance(account, invoice),
         "hosted_invoice_url": hosted,
         "invoice_pdf": f"{hosted}/pdf" if hosted else None,
     }
@@ -314,6 +315,14 @@ def shown(account: Account, invoice: Record, expand: list[str] | None = None) ->
         data = [public(payment) for payment in payments_of(account, invoice["id"])]
         found["payments"] = {"object": "list", "data": data, "has_more": False, "url": url}
     return found
+
+
+def starting_balance(account: Account, invoice: Record) -> int:
+    """Return what the customer has on balance as long as nothing of it is applied (R16)."""
+    if invoice["status"] != "draft":
+        return int(invoice["starting_balance"])
+    customer = account.store.get("customer", invoice["customer"]) or {}
+    return int(customer.get("balance", 0))
 
 
 def payments_of(account: Account, invoice_id: str) -> list[Record]:

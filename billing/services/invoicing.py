@@ -15,6 +15,7 @@ from billing.models import (
     Invoice,
     InvoiceLine,
     StripeOperation,
+    StripePush,
     Subscription,
     SubscriptionPeriod,
 )
@@ -26,7 +27,7 @@ from billing.services.payments import record_paid_elsewhere, set_void
 from billing.services.stripe_requests import request_operation
 from billing.services.writing import draft_accounts, write_what_is_due
 from config.errors import DomainError
-from config.queue import enqueue_on_commit
+from config.queue import enqueue_on_commit, has_room
 from customers.models import Customer
 from metering.selectors.cutoffs import Cutoff
 
@@ -149,7 +150,11 @@ def queue_push(*, invoice: Invoice) -> None:
     if invoice.is_draft:
         raise DomainError("A draft is not pushed: finalize it first.", code="not_issued")
     require_stripe()
-    enqueue_on_commit("billing.tasks.push_invoice", invoice.pk)
+    if has_room():
+        enqueue_on_commit("billing.tasks.push_invoice", invoice.pk)
+    else:
+        # A push that never began is due to whoever looks next.
+        StripePush.objects.get_or_create(invoice=invoice)
 
 
 def require_stripe() -> None:

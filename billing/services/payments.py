@@ -221,6 +221,11 @@ def contradictions(invoice: Invoice, state: InvoiceState) -> Iterator[str]:
             f"{beyond} {currency} were paid beyond what credit notes had left of invoice {invoice}. "
             "Pay that back or give it as credit."
         )
+    if state.debt and state.status == Invoice.Status.OPEN:
+        yield (
+            f"Stripe asks for {state.debt} {currency} more than invoice {invoice} says: so much "
+            "the customer owes on balance there."
+        )
     credited, noted = state.credited + state.credited_after_payment, credited_there(invoice)
     if credited != noted:
         yield f"Credit notes at Stripe come to {credited} {currency}, those from here to {noted}."

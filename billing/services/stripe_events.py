@@ -19,7 +19,7 @@ from billing.selectors.stripe import events_to_handle
 from billing.services.stripe_attempts import retry_delay
 from billing.services.stripe_news import NotYetError, outcome_of
 from billing.services.stripe_queue import halt, halt_of, is_halted
-from config.queue import enqueue_on_commit
+from config.queue import enqueue_on_commit, has_room
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +67,13 @@ def receive_stripe_event(
     except (DataError, ValueError) as error:
         raise WebhookRefusedError("The body is signed but cannot be stored.") from error
     event = StripeEvent.objects.get(event_id=message.event_id)
-    if event.handled_at is None:
+    if event.handled_at is not None:
+        return
+    if has_room():
         enqueue_on_commit("billing.tasks.handle_stripe_event", event.pk)
+    else:
+        event.retry_at = at
+        event.save(update_fields=["retry_at"])
 
 
 def stored(message: WebhookMessage, at: datetime) -> StripeEvent:

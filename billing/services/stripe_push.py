@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 
 from billing.gateways.amount_limits import greatest_charge, smallest_charge
-from billing.gateways.errors import GoneError
+from billing.gateways.errors import GoneError, StateMovedError
 from billing.gateways.requests import payload_digest
 from billing.gateways.stripe import StripeGateway
 from billing.models import Collection, Invoice, StripePush
@@ -217,8 +217,12 @@ def run_steps(job: PushJob) -> None:
     except GoneError:
         stripe_steps.restart(job, customer_id)
         from_draft_to_open(job, customer_id)
+    except StateMovedError:
+        # Somebody finalized it in between: what it has become is looked at.
+        from_draft_to_open(job, customer_id)
     state = job.gateway.retrieve_invoice(job.push.stripe_invoice_id)
-    stripe_steps.refuse_other_totals(job, state)
+    if state.status != "void":
+        stripe_steps.refuse_other_totals(job, state)
     if state.status == "open":
         stripe_steps.deliver(job)
         if job.push.collection_method == Collection.CHARGE_AUTOMATICALLY:
@@ -238,10 +242,14 @@ def run_steps(job: PushJob) -> None:
 def from_draft_to_open(job: PushJob, customer_id: str) -> None:
     """Do what is left until the invoice is final. Raises GoneError if it was deleted there."""
     stripe_steps.ensure_draft(job, customer_id)
-    if job.gateway.retrieve_invoice(job.push.stripe_invoice_id).status == "draft":
+    state = job.gateway.retrieve_invoice(job.push.stripe_invoice_id)
+    if state.status == "draft":
         stripe_steps.ensure_lines(job)
         stripe_steps.verify(job)
         stripe_steps.finalize(job)
+    if job.step("finalize").completed_at is None:
+        # Not known to be what was verified: perhaps somebody else finalized other lines.
+        stripe_steps.accept_final(job)
 
 
 def skip(push: StripePush, refusal: NotForStripe) -> PushOutcome:

@@ -6,6 +6,7 @@ nothing is lost, and nothing is asked until the key is another one or an hour ha
 
 import logging
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ RETRY_JITTER_SECONDS = 20
 # A process that works for longer than this is taken for dead, and its work is taken up again.
 LEASE = timedelta(minutes=10)
 PROBE_AFTER = timedelta(hours=1)
+# A task that runs for longer is killed; what is left by then is due to the next one.
+LONGEST = timedelta(minutes=45)
 WAITING_FIELDS = ("status", "retry_at", "attempts", "attention", "last_error", "request_id")
 FINISHED_FIELDS = (*WAITING_FIELDS, "completed_at")
 
@@ -81,13 +84,16 @@ def work_through[W](
 ) -> PushReport:
     """Do `work` for each item; an unforeseen error is recorded on its row and stops no other.
 
-    A refused secret key stops the rest of the run; everything stays queued.
+    A refused secret key stops the rest of the run, and so does its length; everything stays queued.
     """
     report = PushReport()
+    ends = time.monotonic_ns() + LONGEST // timedelta(microseconds=1) * 1000
     if gateway is None:
         report.halted = NOT_CONFIGURED
         return report
     for item in items:
+        if time.monotonic_ns() > ends:
+            break
         try:
             outcome = work(item)
         except Exception as error:

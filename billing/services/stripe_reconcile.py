@@ -18,7 +18,7 @@ from billing.gateways.stripe import StripeGateway
 from billing.gateways.values import InvoiceState, LineDraft
 from billing.models import Invoice, StripeCustomer, StripePush, StripeReconciliation
 from billing.selectors.locks import only_one
-from billing.selectors.stripe import invoices_to_push
+from billing.selectors.stripe import invoices_to_push, push_of
 from billing.services.payments import follow_stripe
 from billing.services.stripe_customers import CLOCK_DOUBT
 from billing.services.stripe_events import recover_missed_events
@@ -125,7 +125,7 @@ def sort_in(comparison: Comparison, state: InvoiceState, customers: set[str]) ->
     comparison.by_id[state.id] = state
     if state.metadata.get("env") == comparison.gateway.account:
         comparison.by_invoice[state.metadata.get("invoice", "")].append(state)
-    elif "env" not in state.metadata and state.customer_id in customers:
+    elif "env" not in state.metadata and state.customer_id in customers and not push_of(state.id):
         comparison.name(
             "foreign",
             "",

@@ -10,7 +10,7 @@ from billing.models import CreditNote, Invoice, StripeOperation
 from billing.selectors.reversals import refundable
 from billing.selectors.stripe import credit_notes_to_send
 from config.errors import DomainError
-from config.queue import enqueue_on_commit
+from config.queue import enqueue_on_commit, has_room
 
 ZERO = Decimal(0)
 Through = CreditNote.RefundThrough
@@ -39,7 +39,11 @@ def request_operation(
         operation.status, operation.retry_at = StripeOperation.Status.PENDING, at
         operation.attention = operation.outcome = ""
         operation.save(update_fields=["status", "retry_at", "attention", "outcome"])
-    enqueue_on_commit("billing.tasks.run_stripe_operation", operation.pk)
+    if has_room():
+        enqueue_on_commit("billing.tasks.run_stripe_operation", operation.pk)
+    else:
+        operation.retry_at = at
+        operation.save(update_fields=["retry_at"])
     return operation
 
 

@@ -8,7 +8,12 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from billing.gateways.errors import CardDeclinedError, GoneError, StateMovedError
+from billing.gateways.errors import (
+    CardDeclinedError,
+    GoneError,
+    RefusedError,
+    StateMovedError,
+)
 from billing.gateways.requests import payload_digest
 from billing.gateways.stripe import StripeGateway
 from billing.gateways.values import (
@@ -154,18 +159,16 @@ def verify(job: PushJob) -> None:
     """Read everything back and compare it with ours; what differs is never finalized."""
     state = job.gateway.retrieve_invoice(job.push.stripe_invoice_id)
     refuse_other_totals(job, state)
-    lines = job.gateway.lines_of(state.id)
-    found = sorted((line.reference, line.amount, line.tax) for line in lines)
-    ours = sorted((line.reference, line.amount, line.tax) for chunk in job.chunks for line in chunk)
-    if found != ours:
+    refuse_other_lines(job, state)
+    if state.debt:
+        # What somebody put there would be asked for with this invoice.
         raise NeedsAttentionError(
-            f"Draft {state.id} at Stripe has {len(lines)} lines that are not the {len(ours)} of "
-            "this invoice. Put them right there, or delete the draft, and it is made again."
+            f"The customer owes {state.debt} {state.currency} on balance at Stripe, which would be "
+            "added to this invoice. Set the balance to nothing there, and bill from here what is "
+            "owed."
         )
     if state.status != "draft":
-        raise NeedsAttentionError(
-            f"Invoice {state.id} is {state.status} at Stripe before this push finalized it."
-        )
+        raise StateMovedError(f"Invoice {state.id} is {state.status} before it was finalized.")
     complete(job, job.step("verify"))
 
 
@@ -176,6 +179,23 @@ def refuse_other_totals(job: PushJob, state: InvoiceState) -> None:
             f"{job.invoice.total} {job.invoice.currency} here. A discount or a tax rate of the "
             "Stripe account may have been added to it."
         )
+
+
+def refuse_other_lines(job: PushJob, state: InvoiceState) -> None:
+    lines = job.gateway.lines_of(state.id)
+    found = sorted((line.reference, line.amount, line.tax) for line in lines)
+    ours = sorted((line.reference, line.amount, line.tax) for chunk in job.chunks for line in chunk)
+    if found == ours:
+        return
+    what_to_do = (
+        "Put them right there, or delete the draft, and it is made again."
+        if state.status == "draft"
+        else "It is final, so void it there, void this one, and bill it anew."
+    )
+    raise NeedsAttentionError(
+        f"Invoice {state.id} at Stripe has {len(lines)} lines that are not the {len(ours)} of this "
+        f"invoice. {what_to_do}"
+    )
 
 
 def finalize(job: PushJob) -> None:
@@ -192,6 +212,15 @@ def finalize(job: PushJob) -> None:
         # Somebody else finalized it; what it has become is read next.
         return
     complete(job, step)
+
+
+def accept_final(job: PushJob) -> None:
+    """Take an invoice that an unknown hand made final, if it says what ours does or is void."""
+    state = job.gateway.retrieve_invoice(job.push.stripe_invoice_id)
+    if state.status != "void":
+        refuse_other_totals(job, state)
+        refuse_other_lines(job, state)
+    complete(job, job.step("finalize"))
 
 
 def deliver(job: PushJob) -> None:
@@ -235,7 +264,12 @@ def send(job: PushJob, step: StripePushStep) -> None:
         return
     begin(step, at=job.at)
     invoice_id = job.push.stripe_invoice_id
-    attempt(step, lambda: job.gateway.send_invoice(invoice_id, key=job.key(step)))
+    try:
+        attempt(step, lambda: job.gateway.send_invoice(invoice_id, key=job.key(step)))
+    except RefusedError:
+        # Voided or given up by somebody since it was read: there is nothing to mail.
+        if job.gateway.retrieve_invoice(invoice_id).status == "open":
+            raise
 
 
 def complete(job: PushJob, step: StripePushStep) -> None:

@@ -49,6 +49,7 @@ WRONG = [
         "STRIPE_SECRET_KEY is a live key, but STRIPE_API_BASE is",
     ),
     ({"STRIPE_PUSH_SINCE": "2026-12-01T00:00:00"}, "must be an instant such as 2026-12-01T00:00"),
+    ({"STRIPE_REQUESTS_PER_SECOND": "-1"}, "must be a whole number from 0 to 500"),
     ({"STRIPE_MINIMUM_AMOUNTS": "DKK=4,3"}, "must be amounts by currency such as DKK=4,ISK=80"),
     ({"STRIPE_ENVIRONMENT": "two words"}, "must be up to 80 letters"),
     ({"INVOICE_PREFIX": "2026-"}, "must be 1 to 20 letters, digits or hyphens that begin"),

@@ -16,16 +16,19 @@ from billing.checks import check_stripe
 from billing.gateways import errors
 from billing.gateways.minor_units import DECIMALS, from_minor, to_minor
 from billing.gateways.requests import clean, payload_digest
+from billing.gateways.shared_pace import SharedPace
 from billing.gateways.stripe import StripeGateway, default_rate, gateway_from_settings
 from billing.gateways.token_bucket import TokenBucket
 from billing.gateways.values import CustomerDraft, InvoiceDraft
-from billing.models import Invoice, StripePush
+from billing.models import Invoice, StripePush, StripeQueue
 from billing.sandbox.faults import Fault, Kind
 from billing.sandbox.lifecycle import DECLINED
 from billing.sandbox.server import StripeSandbox
 from billing.services.stripe_lines import line_chunks
 from billing.services.stripe_push import push_invoice
 from tests.billing.stripe import cases
+
+HOUR = 3_600_000_000
 
 
 @pytest.mark.parametrize(
@@ -180,6 +183,27 @@ def test_the_settings_make_one_gateway_and_none_without_a_key(settings: Settings
     assert gateway is gateway_from_settings()
     assert gateway
     assert gateway.account == f"{settings.STRIPE_ENVIRONMENT}:live"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_processes_of_an_account_share_one_pace(
+    sandbox: StripeSandbox, settings: Settings
+) -> None:
+    # An hour between two calls, so that the time this test takes does not count.
+    first, second, other = (
+        SharedPace(account, interval=HOUR) for account in ("here:live", "here:live", "here:test")
+    )
+    places = [round(each.reserve() / HOUR) for each in (first, second, other, first, second)]
+    assert places == [0, 1, 0, 2, 3]
+    settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE = "sk_test_x", sandbox.url
+    settings.STRIPE_REQUESTS_PER_SECOND = 400
+    gateway = gateway_from_settings()
+    assert gateway
+    gateway.customers_created_since(datetime(2026, 1, 1, tzinfo=UTC))
+    paced_to = StripeQueue.objects.get(account=gateway.account).paced_to
+    assert paced_to
+    assert gateway.pace
+    assert gateway.pace.interval == 2500
 
 
 @pytest.mark.parametrize(("key", "ids"), [("", ["billing.W001"]), ("sk_test_x", [])])

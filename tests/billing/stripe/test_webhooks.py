@@ -9,17 +9,20 @@ from typing import Any
 import pytest
 import stripe
 from django.test import Client
+from django.utils import timezone
 from django.utils.module_loading import import_string
 from django_q.models import OrmQ
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
+from billing import tasks
 from billing.gateways.stripe import StripeGateway
 from billing.models import Invoice, Payment, StripeEvent, StripePush
 from billing.sandbox import actions, control
 from billing.sandbox.deliveries import signature
 from billing.sandbox.events import roll_secret
 from billing.sandbox.server import StripeSandbox
+from billing.services.invoicing import queue_push, void_invoice
 from billing.services.stripe_events import (
     SUBSCRIBED_EVENTS,
     handle_stripe_event,
@@ -77,6 +80,27 @@ def test_a_signed_webhook_is_stored_and_queued(
     (queued,) = OrmQ.objects.all()
     task = queued.task
     assert (task["func"], task["args"]) == ("billing.tasks.handle_stripe_event", (event.pk,))
+
+
+def test_what_a_full_queue_does_not_take_is_done_in_the_next_minute(
+    client: Client, sandbox: StripeSandbox, invoice: Invoice, webhook_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any,
+) -> None:  # fmt: skip
+    settings = webhook_settings
+    settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE = cases.KEY, sandbox.url
+    monkeypatch.setattr("config.queue.MOST_WAITING", 0)
+    with django_capture_on_commit_callbacks(execute=True) as queued:
+        queue_push(invoice=invoice)
+    tasks.retry_stripe()
+    assert StripePush.objects.get().status == "completed"
+    with django_capture_on_commit_callbacks(execute=True) as also_queued:
+        void_invoice(invoice=invoice, at=timezone.now())
+        post(client, body_of(), header_for(body_of()))
+    assert (queued, also_queued) == ([], [])
+    tasks.retry_stripe()
+    invoice.refresh_from_db()
+    assert (invoice.status, StripeEvent.objects.get().attempts) == ("void", 0)
+    assert StripeEvent.objects.get().handled_at is not None
 
 
 def test_the_same_webhook_again_is_stored_once(
