@@ -6,6 +6,7 @@ from billing.gateways.stripe import gateway_from_settings
 from billing.models import BillingRun, Invoice, StripeEvent, StripeOperation
 from billing.services import nightly as nightly_runs
 from billing.services import stripe_events, stripe_operations, stripe_push
+from billing.services.emails import send_due_emails
 from billing.services.nightly import run_nightly
 from billing.services.nightly_batches import help_run
 from billing.services.pdfs import store_missing_pdfs
@@ -33,6 +34,10 @@ def bill_thresholds() -> None:
 
 def store_pdfs() -> int:
     return store_missing_pdfs(at=timezone.now())
+
+
+def send_emails() -> int:
+    return send_due_emails(at=timezone.now())
 
 
 def push_invoice(invoice_id: int) -> str:

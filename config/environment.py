@@ -99,6 +99,21 @@ def choice(name: str, default: str, options: tuple[str, ...]) -> str:
     return read(name, parse, default, expected=" or ".join(options))
 
 
+def choices(name: str, options: tuple[str, ...], *, nothing: str = "none") -> tuple[str, ...]:
+    """Return the options that are named with commas between them; all if the variable is not set."""
+
+    def parse(value: str) -> tuple[str, ...]:
+        named = split(value)
+        if named == [nothing]:
+            return ()
+        if not named or not {*named} <= {*options}:
+            raise ValueError(value)
+        return tuple(option for option in options if option in named)
+
+    expected = f"{nothing}, or some of {', '.join(options)} with commas between them"
+    return read(name, parse, options, expected=expected)
+
+
 def amount(name: str, default: str) -> Decimal:
     """Return an amount of money that is not negative, exactly as it is written."""
 

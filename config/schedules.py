@@ -45,6 +45,11 @@ RECURRING = (
         task="billing.tasks.store_pdfs",
         frequency={"schedule_type": Schedule.MINUTES, "minutes": 1},
     ),
+    Recurring(
+        name="Send e-mails to customers",
+        task="billing.tasks.send_emails",
+        frequency={"schedule_type": Schedule.MINUTES, "minutes": 1},
+    ),
     Recurring(name="Forget answers to repeated requests", task="customers.tasks.forget_answers"),
     Recurring(name="Forget old refused events", task="metering.tasks.forget_refused"),
     Recurring(

@@ -171,6 +171,12 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG or TESTING
 
 MAILERS = {"default": mailer(environment.text("EMAIL_URL"))}
+# What customers are told by e-mail. Nothing is, until there is a server to send it.
+CUSTOMER_EMAILS = environment.choices(
+    "CUSTOMER_EMAILS", ("issued", "reminder", "paid", "payment_failed", "credit_note")
+)
+if not environment.text("EMAIL_URL"):
+    CUSTOMER_EMAILS = ()
 DEFAULT_FROM_EMAIL = environment.email_address("DEFAULT_FROM_EMAIL", "billing@localhost")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 

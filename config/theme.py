@@ -89,7 +89,9 @@ NAVIGATION = [
         item("Back-test", "science", "back_test", "billing.view_planversion"),
         listing("Subscriptions", "autorenew", "billing.subscription"),
         listing("Invoices", "receipt_long", "billing.invoice"),
+        listing("Credit notes", "undo", "billing.creditnote"),
         listing("Payments", "payments", "billing.payment"),
+        listing("E-mails", "mail", "billing.email"),
         listing("Nightly runs", "nightlight", "billing.billingrun"),
     ),
     group(

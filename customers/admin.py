@@ -106,7 +106,7 @@ class CustomerAdmin(ServiceAdmin[Customer]):
     autocomplete_fields = ("tax_rates",)
     readonly_fields: ClassVar[tuple[str, ...]] = ("created_at",)
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("key", "name", "email", "created_at")}),
+        (None, {"fields": ("key", "name", "email", "receives_emails", "created_at")}),
         ("Billing", {"fields": ("currency", "time_zone", "locale")}),
         ("Tax", {"fields": ("tax_status", "tax_id", "tax_rates")}),
         (

@@ -218,6 +218,10 @@ class Customer(models.Model):
         default=False,
         help_text="One invoice for all subscriptions whose periods end together.",
     )
+    receives_emails = models.BooleanField(
+        default=True,
+        help_text="Whether invoices, reminders and the like are sent to the e-mail address.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = CustomerQuerySet.as_manager()

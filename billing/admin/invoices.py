@@ -15,6 +15,7 @@ from django.utils.html import format_html
 
 from billing.admin import words
 from billing.admin.credit_notes import CreditNoteInline, credit_address
+from billing.admin.emails import EmailInline
 from billing.admin.explanations import explanation_address
 from billing.admin.stripe import push_queued
 from billing.models import Invoice, InvoiceLine, NumberSeries, Payment, StripeOperation, StripePush
@@ -178,7 +179,7 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
     )
     search_help_text = "Number, customer or Stripe's id"
     date_hierarchy = "period_start"
-    inlines = (CreditNoteInline, PaymentInline, OperationInline)
+    inlines = (CreditNoteInline, PaymentInline, OperationInline, EmailInline)
     change_form_outer_before_template = "admin/invoice_document.html"
     # In the order things happen; what has not happened is not shown.
     instants = ("finalize_at", "issued_at", "due_at", "paid_at", "voided_at")

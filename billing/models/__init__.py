@@ -2,6 +2,7 @@ from billing.models.catalog import Plan, PlanVersion, Price
 from billing.models.coupons import Coupon, CouponRedemption
 from billing.models.credit_notes import CreditNote, CreditNoteLine
 from billing.models.credits import CreditEntry, CreditGrant
+from billing.models.emails import Email
 from billing.models.invoices import Invoice, InvoiceLine, NumberSeries, Payment
 from billing.models.one_offs import OneOffCharge
 from billing.models.runs import BillingBatch, BillingRun
@@ -36,6 +37,7 @@ __all__ = [
     "CreditGrant",
     "CreditNote",
     "CreditNoteLine",
+    "Email",
     "Invoice",
     "InvoiceLine",
     "NumberSeries",

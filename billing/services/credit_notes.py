@@ -17,6 +17,7 @@ from billing.models import (
     CreditGrant,
     CreditNote,
     CreditNoteLine,
+    Email,
     Invoice,
     InvoiceLine,
 )
@@ -32,6 +33,7 @@ from billing.selectors.credit_notes import (
 from billing.selectors.reversals import refundable
 from billing.services.credits import grant_credit
 from billing.services.documents import buyer_snapshot, digest_of, seller_snapshot
+from billing.services.email_claims import claim_emails
 from billing.services.numbering import next_numbers
 from customers.models import Customer
 
@@ -191,6 +193,8 @@ def issue_note(draft: NoteDraft, *, at: datetime) -> CreditNote:
     note.save()
     take_off_due(invoice, note.taken_off_due, at)
     grant_rest(note, at)
+    if note.total:
+        claim_emails(kind=Email.Kind.CREDIT_NOTE, documents=[note], at=at)
     return note
 
 

@@ -10,6 +10,7 @@ from billing.models import (
     Coupon,
     CouponRedemption,
     CreditNote,
+    Email,
     Invoice,
     InvoiceLine,
     SubscriptionPeriod,
@@ -18,6 +19,7 @@ from billing.selectors.sums import TOTAL_FIELDS, sums_of
 from billing.services.credit_notes import write_adjustments
 from billing.services.credits import apply_credits
 from billing.services.documents import buyer_snapshot, digest_of, seller_snapshot
+from billing.services.email_claims import claim_emails
 from billing.services.numbering import next_numbers
 from config.bulk import copy_rows, update_rows
 from config.errors import DomainError
@@ -82,6 +84,7 @@ def issue_drafts(drafts: Sequence[Issue], *, at: datetime, keeps_zero: bool = Fa
         issued.invoices.append(draft.invoice)
     update_rows([each for each in issued.invoices if not each._state.adding], ISSUE_FIELDS)
     copy_rows(issued.invoices)
+    claim_emails(kind=Email.Kind.ISSUED, documents=issued.invoices, at=at)
     return issued
 
 

@@ -20,6 +20,7 @@ from billing.selectors.locks import only_one
 from billing.selectors.subscriptions import customers_with_thresholds
 from billing.services import invoicing
 from billing.services.credits import expire_credits
+from billing.services.emails import send_due_emails
 from billing.services.late_usage import mark_late_usage
 from billing.services.nightly_batches import NIGHTLY_LOCK, bill_all, words_for
 from billing.services.stripe_push import push_due_invoices
@@ -54,6 +55,8 @@ def run_nightly(*, at: datetime) -> BillingRun:
             bill_all(run)
         with timed(run, "Stripe"):
             push_invoices(run)
+        with timed(run, "e-mails"):
+            attempted(run, partial(send_due_emails, at=at), step="e-mails")
         finish(run)
     return run
 

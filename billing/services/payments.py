@@ -8,7 +8,14 @@ from django.db import transaction
 
 from billing.gateways.stripe import StripeGateway
 from billing.gateways.values import InvoiceState, PaymentState
-from billing.models import Invoice, Payment, PaymentReversal, StripeOperation, StripePush
+from billing.models import (
+    Email,
+    Invoice,
+    Payment,
+    PaymentReversal,
+    StripeOperation,
+    StripePush,
+)
 from billing.selectors.reversals import (
     DISPUTED,
     FROM_BALANCE,
@@ -19,6 +26,7 @@ from billing.selectors.reversals import (
     refunds_asked,
 )
 from billing.services.credits import return_credits
+from billing.services.email_claims import claim_emails
 from config.errors import DomainError
 
 # An invoice only moves forward: to a state of higher rank, or from owed to void.
@@ -57,6 +65,7 @@ def record_payment(
     locked.amount_paid += amount
     if locked.status in OWED and locked.amount_due <= 0:
         locked.status, locked.paid_at = Invoice.Status.PAID, paid_at
+        claim_emails(kind=Email.Kind.PAID, documents=[locked], at=paid_at)
     locked.save(update_fields=["amount_paid", "status", "paid_at"])
     return payment
 

@@ -14,6 +14,7 @@ from billing.gateways.stripe import StripeGateway
 from billing.gateways.values import InvoiceState, ReversalState
 from billing.models import (
     Collection,
+    Email,
     Invoice,
     Payment,
     PaymentReversal,
@@ -23,11 +24,13 @@ from billing.models import (
     StripePush,
 )
 from billing.selectors.stripe import push_of
+from billing.services.email_claims import claim_emails
 from billing.services.payments import follow_stripe
 from billing.services.stripe_requests import request_operation
 
 # An invoice that is ours by its metadata, but whose id is not stored yet, is waited for.
 MAX_WAITS = 5
+PAYMENT_PROBLEMS = frozenset({"invoice.payment_failed", "invoice.payment_action_required"})
 UNPAID = frozenset({Invoice.Status.OPEN, Invoice.Status.UNCOLLECTIBLE})
 
 
@@ -86,6 +89,13 @@ def note_problem(event: StripeEvent, push: StripePush, state: InvoiceState) -> N
         return
     if event.type == "invoice.payment_failed":
         pushes.update(collection_problem=failed(state))
+    if event.type in PAYMENT_PROBLEMS:
+        claim_emails(
+            kind=Email.Kind.PAYMENT_FAILED,
+            documents=[push.invoice],
+            at=event.created_at,
+            occasion=str(state.attempt_count),
+        )
     if event.type == "invoice.payment_action_required":
         pushes.update(
             collection_problem="The customer's bank asks for a confirmation, which the customer "

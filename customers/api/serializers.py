@@ -44,6 +44,7 @@ class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]
             "country",
             "grace_hours",
             "consolidate_invoices",
+            "receives_emails",
             "tax_rates",
             "tax_status",
             "tax_id",

@@ -8,8 +8,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
+from billing.branding import accents
 from billing.portal.access import PersonRequest, person_page
-from billing.portal.branding import accents
 from customers.models import Customer
 
 CUSTOMERS_PER_PAGE = 50

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from billing.portal.branding import (
+from billing.branding import (
     DARK_GROUND,
     LIGHT_GROUND,
     accents,

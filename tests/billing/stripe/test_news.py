@@ -6,9 +6,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from billing.gateways.stripe import StripeGateway
-from billing.models import Invoice, PaymentReversal, StripeCustomer, StripeEvent, StripePush
+from billing.models import (
+    Email,
+    Invoice,
+    PaymentReversal,
+    StripeCustomer,
+    StripeEvent,
+    StripePush,
+)
 from billing.sandbox import actions, control, reversals
 from billing.sandbox.faults import Fault, Kind
 from billing.sandbox.lifecycle import AUTHENTICATION, DECLINED, pay_invoice
@@ -201,3 +209,18 @@ def test_events_wait_without_a_call_while_the_key_is_refused(
     event.refresh_from_db()
     assert event.outcome == "Applied: the invoice is open at Stripe."
     assert control.state(sandbox.api)["requests"] == 2
+
+
+def test_a_failed_payment_is_told_to_the_customer_once_for_each_attempt(
+    sandbox: StripeSandbox, push: StripePush, hear: Hear, settings: Settings
+) -> None:
+    settings.CUSTOMER_EMAILS = ("payment_failed",)
+    for _ in range(2):
+        try_card(sandbox, push, DECLINED)
+        hear()
+        hear()
+    found = Email.objects.order_by("pk")
+    assert [(each.kind, each.occasion) for each in found] == [
+        ("payment_failed", "1"),
+        ("payment_failed", "2"),
+    ]
