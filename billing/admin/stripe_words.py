@@ -7,7 +7,8 @@ AGAIN = "It is tried again at {:%Y-%m-%d %H:%M} UTC, and by every nightly run."
 
 def what_happens_next(push: StripePush, queue: StripeQueue | None) -> str:
     """Return what a push waits for, who acts next, and why nothing can be doubled by it."""
-    if queue is not None and queue.halted_at is not None:
+    is_halted = queue is not None and queue.halted_at is not None
+    if queue is not None and is_halted and push.status == StripePush.Status.PENDING:
         return halted(queue)
     match push.status:
         case StripePush.Status.SKIPPED:

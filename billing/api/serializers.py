@@ -14,6 +14,7 @@ from billing.models import (
     Invoice,
     InvoiceLine,
     Plan,
+    StripePush,
     Subscription,
     SubscriptionChange,
     SubscriptionPhase,
@@ -243,6 +244,14 @@ class InvoiceSerializer(StatementSerializer):
         many=True, help_text="Their numbers."
     )
     stripe_invoice_id = serializers.SerializerMethodField()
+    push_status = serializers.ChoiceField(
+        source="stripe_push.status",
+        choices=StripePush.Status.choices,
+        default=None,
+        allow_null=True,
+        read_only=True,
+        help_text="How far it has got on its way to Stripe; null if nobody has begun.",
+    )
 
     def get_stripe_invoice_id(self, invoice: Invoice) -> str | None:
         push = getattr(invoice, "stripe_push", None)

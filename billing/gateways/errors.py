@@ -51,5 +51,9 @@ class CardDeclinedError(RefusedError):
     """The customer's money did not come; the invoice stays open."""
 
 
+class ConfirmationNeededError(CardDeclinedError):
+    """The customer's bank asks for a confirmation; until it has it, the invoice stays open."""
+
+
 class WebhookRefusedError(Exception):
     """A webhook that is not proven to be Stripe's, or that cannot be read."""

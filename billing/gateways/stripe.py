@@ -32,6 +32,7 @@ from billing.gateways.answers import (
 from billing.gateways.errors import (
     BusyError,
     CardDeclinedError,
+    ConfirmationNeededError,
     CredentialsError,
     GoneError,
     KeyReusedError,
@@ -79,6 +80,18 @@ OWN_SERVER_RATE = 200
 # Waits after an answer of 429, each up to twice as long by chance.
 BUSY_WAITS_MS = (500, 1000, 2000, 4000)
 
+# What Stripe's own sentence does not tell to people who look after invoices.
+SLOWER = "Stripe asks for fewer requests, and has done nothing yet. It says: {}"
+EXPLANATIONS: dict[type[StripeGatewayError], str] = {
+    BusyError: "Stripe is still at work on the same thing, and has done nothing yet. It says: {}",
+    ServerFailureError: "Stripe had a fault of its own, so whether it did what was asked is not "
+    "known. It says: {}",
+    KeyReusedError: "Stripe was asked for something else under the same key before, and has done "
+    "nothing. That is a fault of this program: report it, with the request id. Stripe says: {}",
+    RefusedError: "Stripe refuses this: {}",
+}
+# The bank of the customer wants to hear from them before it pays.
+CONFIRMATIONS = frozenset({"authentication_required", "invoice_payment_intent_requires_action"})
 # Messages without a code that say the invoice has moved on.
 MOVED_ON = re.compile(r"already (been )?(finalized|paid|voided)|no longer editable", re.IGNORECASE)
 
@@ -367,7 +380,10 @@ def sorted_error(error: stripe.StripeError) -> StripeGatewayError:
     kind = error_kind(error)
     message = unknown_outcome(error) if kind is OutcomeUnknownError else said_by_stripe(error)
     code = str(getattr(error.error, "code", "") or "") if error.error else ""
-    return kind(message, code=code, request_id=error.request_id or "")
+    if kind is CardDeclinedError and code in CONFIRMATIONS:
+        kind = ConfirmationNeededError
+    words = SLOWER if error.http_status == 429 else EXPLANATIONS.get(kind, "{}")
+    return kind(words.format(message), code=code, request_id=error.request_id or "")
 
 
 def said_by_stripe(error: stripe.StripeError) -> str:

@@ -27,6 +27,7 @@ from billing.selectors.stripe import push_of
 from billing.services.email_claims import claim_emails
 from billing.services.payments import follow_stripe
 from billing.services.stripe_requests import request_operation
+from billing.services.stripe_steps import CONFIRMATION_NEEDED
 
 # An invoice that is ours by its metadata, but whose id is not stored yet, is waited for.
 MAX_WAITS = 5
@@ -97,10 +98,7 @@ def note_problem(event: StripeEvent, push: StripePush, state: InvoiceState) -> N
             occasion=str(state.attempt_count),
         )
     if event.type == "invoice.payment_action_required":
-        pushes.update(
-            collection_problem="The customer's bank asks for a confirmation, which the customer "
-            "gives on the payment page."
-        )
+        pushes.update(collection_problem=CONFIRMATION_NEEDED)
 
 
 def failed(state: InvoiceState) -> str:

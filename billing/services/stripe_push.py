@@ -181,8 +181,8 @@ def refuse_unsendable(invoice: Invoice) -> None:
     most = greatest_charge(invoice.currency)
     if invoice.total > most:
         raise NeedsAttentionError(
-            f"Stripe collects at most {most} {invoice.currency} at once, and this is over "
-            f"{invoice.total}. Have it paid in another way and mark it as paid, or void it and "
+            f"Stripe collects at most {most:,} {invoice.currency} at once, and this is over "
+            f"{invoice.total:,}. Have it paid in another way and mark it as paid, or void it and "
             "bill it in parts."
         )
     chunks = line_chunks(invoice)

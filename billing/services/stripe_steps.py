@@ -10,6 +10,7 @@ from datetime import datetime
 
 from billing.gateways.errors import (
     CardDeclinedError,
+    ConfirmationNeededError,
     GoneError,
     RefusedError,
     StateMovedError,
@@ -32,6 +33,10 @@ from billing.services.stripe_attempts import (
 from billing.services.stripe_customers import CLOCK_DOUBT, customer_gone
 from billing.services.stripe_documents import invoice_draft
 from billing.services.stripe_queue import NeedsAttentionError
+
+CONFIRMATION_NEEDED = (
+    "The customer's bank asks for a confirmation, which the customer gives on the payment page."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +258,8 @@ def charge(job: PushJob, step: StripePushStep) -> None:
 
 
 def declined(error: CardDeclinedError) -> str:
+    if isinstance(error, ConfirmationNeededError):
+        return CONFIRMATION_NEEDED
     return f"The payment method was declined: {error.message}"
 
 

@@ -85,7 +85,10 @@ def test_a_document_is_as_the_contract_says(operator: APIClient, acme: Customer)
         "discounts": [],
         "taxes": [],
         "tax_note": "",
+        "credit_notes": [],
+        **dict.fromkeys(("amount_paid", "amount_credited"), "0"),
         "stripe_invoice_id": None,
+        "push_status": None,
     }
     assert [line["price"] for line in lines] == ["base", "calls"]
 
@@ -107,7 +110,8 @@ def test_stripes_id_is_told_once_there_is_one(operator: APIClient, acme: Custome
     assert operator.get(f"{INVOICES}/INV-000001").json()["stripe_invoice_id"] is None
     push.stripe_invoice_id = "in_1"
     push.save()
-    assert operator.get(f"{INVOICES}/INV-000001").json()["stripe_invoice_id"] == "in_1"
+    found = operator.get(f"{INVOICES}/INV-000001").json()
+    assert (found["stripe_invoice_id"], found["push_status"]) == ("in_1", "pending")
 
 
 def test_drafts_are_seen_by_operators_alone(operator: APIClient, api: Api, acme: Customer) -> None:

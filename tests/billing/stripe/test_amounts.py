@@ -70,7 +70,9 @@ def test_too_large_an_invoice_is_left_to_a_person_with_what_to_do(
     invoice = cases.make_invoice(["1000000.00"], at=at)
     assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.ATTENTION
     attention = StripePush.objects.get().attention
-    assert "at most 999999.99 USD at once, and this is over 1000000.00. Have it paid" in attention
+    assert (
+        "at most 999,999.99 USD at once, and this is over 1,000,000.00. Have it paid" in attention
+    )
 
 
 def test_what_stripe_moves_to_the_balance_after_all_is_not_paid_here(

@@ -156,7 +156,10 @@ def test_s32_one_refused_invoice_of_twenty_leaves_the_other_nineteen_alone(
     assert (report.pushed, len(report.failures)) == (19, 1)
     held = StripePush.objects.get(status="attention")
     assert held.invoice == invoices[7]
-    assert (held.attention, held.request_id[:4]) == ("The request is invalid.", "req_")
+    assert (held.attention, held.request_id[:4]) == (
+        "Stripe refuses this: The request is invalid.",
+        "req_",
+    )
 
 
 def test_a_refused_call_is_made_under_a_new_key_once_a_person_has_put_it_right(
@@ -165,7 +168,7 @@ def test_a_refused_call_is_made_under_a_new_key_once_a_person_has_put_it_right(
     sandbox.api.faults.add(Fault(Kind.INVALID, "POST /v1/invoices"))
     assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.ATTENTION
     push = StripePush.objects.get(invoice=invoice)
-    assert push.attention == "The request is invalid."
+    assert push.attention == "Stripe refuses this: The request is invalid."
     assert push.request_id.startswith("req_")
     assert push.steps.get(name="draft").generation == 2
     assert push_invoice(invoice=invoice, gateway=gateway, at=at) == PushOutcome.COMPLETED
