@@ -4,8 +4,8 @@ from django.utils import timezone
 
 from billing.gateways.stripe import gateway_from_settings
 from billing.models import BillingRun, Invoice, StripeEvent, StripeOperation
+from billing.services import dunning, stripe_events, stripe_operations, stripe_push
 from billing.services import nightly as nightly_runs
-from billing.services import stripe_events, stripe_operations, stripe_push
 from billing.services.emails import send_due_emails
 from billing.services.nightly import run_nightly
 from billing.services.nightly_batches import help_run
@@ -34,6 +34,10 @@ def bill_thresholds() -> None:
 
 def store_pdfs() -> int:
     return store_missing_pdfs(at=timezone.now())
+
+
+def settle_dunning(customer_id: int) -> None:
+    dunning.settle_dunning(customer_id=customer_id, at=timezone.now())
 
 
 def send_emails() -> int:

@@ -18,11 +18,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from config.errors import DomainError, InvalidInputError, NotFoundError, TooLargeError
+from config.errors import (
+    DomainError,
+    InvalidInputError,
+    NotFoundError,
+    SuspendedError,
+    TooLargeError,
+)
 
 RETRY_AFTER_SECONDS = 5
 DOMAIN_STATUSES: dict[type[DomainError], int] = {
-    TooLargeError: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    TooLargeError: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
+    SuspendedError: status.HTTP_403_FORBIDDEN,
 }
 POSITION = re.compile("[0-9]{1,18}")
 LIMIT = re.compile("[0-9]{1,9}")

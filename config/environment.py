@@ -114,6 +114,37 @@ def choices(name: str, options: tuple[str, ...], *, nothing: str = "none") -> tu
     return read(name, parse, options, expected=expected)
 
 
+def whole_numbers(
+    name: str, default: tuple[int, ...], *, minimum: int, maximum: int, nothing: str = "none"
+) -> tuple[int, ...]:
+    """Return whole numbers that are written with commas between them, in ascending order."""
+
+    def parse(value: str) -> tuple[int, ...]:
+        numbers = [] if value == nothing else [int(item) for item in split(value)]
+        if value != nothing and not numbers:
+            raise ValueError(value)
+        if any(not minimum <= number <= maximum for number in numbers):
+            raise ValueError(value)
+        return tuple(sorted({*numbers}))
+
+    expected = f"{nothing}, or whole numbers from {minimum} to {maximum} with commas between them"
+    return read(name, parse, default, expected=expected)
+
+
+def integer_or_nothing(
+    name: str, default: int | None, *, minimum: int, maximum: int, nothing: str = "none"
+) -> int | None:
+    def parse(value: str) -> int | None:
+        if value == nothing:
+            return None
+        number = int(value)
+        if not minimum <= number <= maximum:
+            raise ValueError(value)
+        return number
+
+    return read(name, parse, default, expected=f"{nothing}, or from {minimum} to {maximum}")
+
+
 def amount(name: str, default: str) -> Decimal:
     """Return an amount of money that is not negative, exactly as it is written."""
 

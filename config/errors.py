@@ -39,3 +39,9 @@ class TooLargeError(DomainError):
     """More than one request may hold; the API answers 413."""
 
     code = "too_large"
+
+
+class SuspendedError(DomainError):
+    """A caller whose access is suspended; the API answers 403."""
+
+    code = "suspended"

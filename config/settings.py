@@ -281,6 +281,15 @@ ADJUSTMENT_MINIMUM = environment.amount("ADJUSTMENT_MINIMUM", "0")
 NIGHTLY_BATCH = environment.integer("NIGHTLY_BATCH", 500, minimum=1, maximum=5000)
 # Processes that share the customers of a nightly run: the one that runs it, and workers.
 NIGHTLY_WORKERS = environment.integer("NIGHTLY_WORKERS", 2, minimum=1, maximum=64)
+# On which days around their due date customers are reminded of invoices, and after how many days
+# overdue they are flagged and their API keys suspended.
+DUNNING_REMINDERS = environment.whole_numbers(
+    "DUNNING_REMINDERS", (-3, 1, 7, 14), minimum=-90, maximum=365
+)
+DUNNING_FLAG_DAYS = environment.integer_or_nothing("DUNNING_FLAG_DAYS", 30, minimum=1, maximum=3650)
+DUNNING_SUSPEND_DAYS = environment.integer_or_nothing(
+    "DUNNING_SUSPEND_DAYS", None, minimum=1, maximum=3650
+)
 ADJUSTMENT_MONTHS = environment.integer("ADJUSTMENT_MONTHS", 13, minimum=0, maximum=120)
 
 BRAND_NAME = environment.text("BRAND_NAME", "Tallyport")

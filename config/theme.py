@@ -91,6 +91,7 @@ NAVIGATION = [
         listing("Invoices", "receipt_long", "billing.invoice"),
         listing("Credit notes", "undo", "billing.creditnote"),
         listing("Payments", "payments", "billing.payment"),
+        listing("Dunning", "notification_important", "billing.dunningcase"),
         listing("E-mails", "mail", "billing.email"),
         listing("Nightly runs", "nightlight", "billing.billingrun"),
     ),

@@ -78,6 +78,8 @@ class ApiKeyInline(ReadOnlyInline[ApiKey, Customer]):
 def key_badge(api_key: ApiKey) -> SafeString:
     if api_key.revoked_at is not None:
         return badge("revoked")
+    if api_key.suspended_at is not None:
+        return badge("suspended", "danger")
     is_usable = api_key.is_usable(timezone.now())
     return badge("in use", "success") if is_usable else badge("expired", "warning")
 
@@ -104,10 +106,11 @@ class CustomerAdmin(ServiceAdmin[Customer]):
     search_fields = ("key", "name", "email")
     inlines: ClassVar[Any] = (ApiKeyInline, MemberInline)
     autocomplete_fields = ("tax_rates",)
-    readonly_fields: ClassVar[tuple[str, ...]] = ("created_at",)
+    readonly_fields: ClassVar[tuple[str, ...]] = ("created_at", "suspended_at")
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("key", "name", "email", "receives_emails", "created_at")}),
         ("Billing", {"fields": ("currency", "time_zone", "locale")}),
+        ("Payment", {"fields": ("payment_days", "dunning", "suspended_at")}),
         ("Tax", {"fields": ("tax_status", "tax_id", "tax_rates")}),
         (
             "Address",

@@ -218,6 +218,23 @@ class Customer(models.Model):
         default=False,
         help_text="One invoice for all subscriptions whose periods end together.",
     )
+    payment_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(366)],
+        help_text="Days from issue until an invoice is due; empty for what the plan says.",
+    )
+    dunning = models.BooleanField(
+        default=True,
+        help_text="Whether anything happens when invoices are not paid in time: reminders, the "
+        "flag, suspended API keys.",
+    )
+    suspended_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Since when its API keys are suspended, because invoices are long overdue.",
+    )
     receives_emails = models.BooleanField(
         default=True,
         help_text="Whether invoices, reminders and the like are sent to the e-mail address.",
@@ -325,6 +342,12 @@ class ApiKey(models.Model):
     )
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    suspended_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Since when it is refused with its customer's other keys, until that pays.",
+    )
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = ApiKeyQuerySet.as_manager()

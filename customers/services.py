@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Q, Value
 from django.db.models.functions import Coalesce, Greatest
 
-from config.errors import DomainError, InvalidInputError
+from config.errors import DomainError, InvalidInputError, SuspendedError
 from config.validation import validate
 from customers.models import ApiKey, Customer, Membership, RememberedAnswer, TaxRate, User
 from customers.principals import Scope
@@ -173,10 +173,30 @@ def create_api_key(
         created_at=at,
         created_by=created_by,
         expires_at=expires_at,
+        suspended_at=None if customer is None else suspended_since(customer),
     )
     validate(api_key)
     api_key.save()
     return IssuedKey(api_key=api_key, secret=secret)
+
+
+def suspended_since(customer: Customer) -> datetime | None:
+    """Return since when a customer's keys are suspended; nobody changes that meanwhile."""
+    return Customer.objects.select_for_update(no_key=True).get(pk=customer.pk).suspended_at
+
+
+def suspend_keys(*, customer: Customer, at: datetime) -> None:
+    """Refuse all keys of a customer, those it makes from now on too; the caller has locked it."""
+    customer.suspended_at = at
+    customer.save(update_fields=["suspended_at"])
+    customer.api_keys.filter(suspended_at=None).update(suspended_at=at)
+
+
+def restore_keys(*, customer: Customer) -> None:
+    """Let all keys of a customer work again; the caller has locked it."""
+    customer.suspended_at = None
+    customer.save(update_fields=["suspended_at"])
+    customer.api_keys.exclude(suspended_at=None).update(suspended_at=None)
 
 
 def revoke_api_key(*, api_key: ApiKey, at: datetime) -> None:
@@ -187,7 +207,10 @@ def revoke_api_key(*, api_key: ApiKey, at: datetime) -> None:
 
 
 def authenticate_api_key(*, secret: str, at: datetime) -> ApiKey | None:
-    """Return the usable key with this secret, or None; notes when it was last used."""
+    """Return the usable key with this secret, or None; notes when it was last used.
+
+    Raises SuspendedError for one that is suspended until its customer pays.
+    """
     prefix = secret_prefix(secret)
     # Every request asks this: an order and the customer's columns would cost it time.
     api_key = next(iter(ApiKey.objects.filter(prefix=prefix).order_by()), None)
@@ -195,6 +218,11 @@ def authenticate_api_key(*, secret: str, at: datetime) -> ApiKey | None:
     is_right = hmac.compare_digest(expected, digest_of(secret))
     if api_key is None or not is_right or not api_key.is_usable(at):
         return None
+    if api_key.suspended_at is not None:
+        raise SuspendedError(
+            "This API key is suspended, with all others of its customer, until its overdue "
+            "invoices are paid. The portal says which they are."
+        )
     note_use(api_key, at)
     return api_key
 

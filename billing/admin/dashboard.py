@@ -14,7 +14,7 @@ from django.utils.timesince import timesince
 from django_q.models import Failure
 
 from billing.admin.tiles import Tile, counted, figures, invoices, listing
-from billing.models import BillingRun, Email
+from billing.models import BillingRun, DunningCase, Email
 from billing.selectors.attention import DraftCounts, StripeCounts, draft_counts, stripe_counts
 from billing.selectors.invoices import (
     CurrencyTotal,
@@ -61,6 +61,7 @@ class Facts:
     run: BillingRun | None
     failed_tasks: int
     failed_emails: int
+    flagged: int
 
 
 def add_overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +101,7 @@ def read_facts(at: datetime) -> Facts:
         stripe=stripe_counts(),
         run=run,
         failed_tasks=Failure.objects.filter(stopped__gte=at - DAY).count(),
+        flagged=DunningCase.objects.running().count(),
         failed_emails=Email.objects.filter(status=Email.Status.FAILED).count(),
     )
 
@@ -131,6 +133,9 @@ def billing_alarms(facts: Facts) -> Iterator[Alarm]:
         text = f"{counted(facts.drafts.due, 'draft')} past the grace and not issued yet."
         yield Alarm(text, listing("billing_invoice", status__exact="draft"))
     yield from stripe_alarms(facts.stripe)
+    if facts.flagged:
+        text = f"{counted(facts.flagged, 'customer')} flagged for invoices that are long overdue."
+        yield Alarm(text, listing("billing_dunningcase", state="running"))
     if facts.failed_emails:
         text = f"{counted(facts.failed_emails, 'e-mail')} to customers could not be sent."
         yield Alarm(text, listing("billing_email", status__exact="failed"))

@@ -2,6 +2,7 @@ from billing.models.catalog import Plan, PlanVersion, Price
 from billing.models.coupons import Coupon, CouponRedemption
 from billing.models.credit_notes import CreditNote, CreditNoteLine
 from billing.models.credits import CreditEntry, CreditGrant
+from billing.models.dunning import DunningCase
 from billing.models.emails import Email
 from billing.models.invoices import Invoice, InvoiceLine, NumberSeries, Payment
 from billing.models.one_offs import OneOffCharge
@@ -37,6 +38,7 @@ __all__ = [
     "CreditGrant",
     "CreditNote",
     "CreditNoteLine",
+    "DunningCase",
     "Email",
     "Invoice",
     "InvoiceLine",

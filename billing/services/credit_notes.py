@@ -33,6 +33,7 @@ from billing.selectors.credit_notes import (
 from billing.selectors.reversals import refundable
 from billing.services.credits import grant_credit
 from billing.services.documents import buyer_snapshot, digest_of, seller_snapshot
+from billing.services.dunning_requests import look_again
 from billing.services.email_claims import claim_emails
 from billing.services.numbering import next_numbers
 from customers.models import Customer
@@ -205,6 +206,7 @@ def take_off_due(invoice: Invoice, amount: Decimal, at: datetime) -> None:
     invoice.amount_credited += amount
     if invoice.status in OWED and not invoice.amount_due:
         invoice.status, invoice.paid_at = Invoice.Status.PAID, at
+        look_again(invoice)
     invoice.save(update_fields=["amount_credited", "status", "paid_at"])
 
 

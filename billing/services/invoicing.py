@@ -22,6 +22,7 @@ from billing.models import (
 from billing.selectors.accounts import RECOMPUTED
 from billing.selectors.stripe import is_at_stripe
 from billing.services.drafting import Document, work_out_accounts
+from billing.services.dunning_requests import look_again
 from billing.services.issuing import DEFAULT_PAYMENT_DAYS, Issue, issue_drafts
 from billing.services.payments import record_paid_elsewhere, set_void
 from billing.services.stripe_requests import request_operation
@@ -257,6 +258,7 @@ def mark_uncollectible(*, invoice: Invoice, at: datetime) -> Invoice:
     else:
         locked.status = Invoice.Status.UNCOLLECTIBLE
         locked.save(update_fields=["status"])
+        look_again(locked)
     return locked
 
 

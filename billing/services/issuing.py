@@ -110,7 +110,8 @@ def finish(draft: Issue, number: str, at: datetime) -> None:
     invoice.status = Invoice.Status.PAID if is_settled else Invoice.Status.OPEN
     invoice.paid_at = at if is_settled else None
     invoice.issued_at = at
-    invoice.due_at = at + timedelta(days=draft.payment_days)
+    days = invoice.customer.payment_days
+    invoice.due_at = at + timedelta(days=draft.payment_days if days is None else days)
     invoice.cutoff = None if draft.cutoff is None else draft.cutoff.document
     invoice.seller = seller_snapshot()
     invoice.buyer = buyer_snapshot(invoice.customer)

@@ -16,10 +16,12 @@ from django.utils import timezone
 
 from billing.gateways.stripe import gateway_from_settings
 from billing.models import BillingBatch, BillingRun
+from billing.selectors.dunning import customers_to_dun
 from billing.selectors.locks import only_one
 from billing.selectors.subscriptions import customers_with_thresholds
 from billing.services import invoicing
 from billing.services.credits import expire_credits
+from billing.services.dunning import least_days, remind_of_invoices, settle_dunning
 from billing.services.emails import send_due_emails
 from billing.services.late_usage import mark_late_usage
 from billing.services.nightly_batches import NIGHTLY_LOCK, bill_all, words_for
@@ -55,6 +57,8 @@ def run_nightly(*, at: datetime) -> BillingRun:
             bill_all(run)
         with timed(run, "Stripe"):
             push_invoices(run)
+        with timed(run, "overdue"):
+            dun(run)
         with timed(run, "e-mails"):
             attempted(run, partial(send_due_emails, at=at), step="e-mails")
         finish(run)
@@ -116,6 +120,14 @@ def push_invoices(run: BillingRun) -> None:
     if gateway is not None:
         comparison = partial(reconcile_stripe, gateway=gateway, at=run.at)
         attempted(run, comparison, step="Stripe reconciliation")
+
+
+def dun(run: BillingRun) -> None:
+    """Remind of what is due, and flag, suspend or let back in whoever has not paid or has."""
+    attempted(run, partial(remind_of_invoices, at=run.at), step="reminders")
+    for customer_id, key in customers_to_dun(run.at, least_days()):
+        work = partial(settle_dunning, customer_id=customer_id, at=run.at)
+        attempted(run, work, customer=key)
 
 
 def attempted[T](run: BillingRun, work: Callable[[], T], **whose: str) -> T | None:

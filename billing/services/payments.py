@@ -26,6 +26,7 @@ from billing.selectors.reversals import (
     refunds_asked,
 )
 from billing.services.credits import return_credits
+from billing.services.dunning_requests import look_again
 from billing.services.email_claims import claim_emails
 from config.errors import DomainError
 
@@ -66,6 +67,7 @@ def record_payment(
     if locked.status in OWED and locked.amount_due <= 0:
         locked.status, locked.paid_at = Invoice.Status.PAID, paid_at
         claim_emails(kind=Email.Kind.PAID, documents=[locked], at=paid_at)
+        look_again(locked)
     locked.save(update_fields=["amount_paid", "status", "paid_at"])
     return payment
 
@@ -210,6 +212,7 @@ def follow(invoice: Invoice, state: InvoiceState, at: datetime) -> None:
     if state.status == Invoice.Status.VOID:
         invoice.voided_at = at
         return_credits(invoice=invoice, at=at)
+    look_again(invoice)
     invoice.save(update_fields=["status", "paid_at", "voided_at"])
 
 
@@ -272,3 +275,4 @@ def set_void(*, invoice: Invoice, at: datetime) -> None:
     invoice.status, invoice.voided_at = Invoice.Status.VOID, at
     invoice.save(update_fields=["status", "voided_at"])
     return_credits(invoice=invoice, at=at)
+    look_again(invoice)

@@ -25,7 +25,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 
 from config.api import RETRY_AFTER_SECONDS, error_response, exception_handler
-from config.errors import DomainError, InvalidInputError, TooLargeError
+from config.errors import DomainError, InvalidInputError, SuspendedError, TooLargeError
 from customers import services
 from customers.api.authentication import ApiKeyAuthentication
 from customers.models import ApiKey
@@ -66,7 +66,7 @@ def key_of(request: HttpRequest) -> ApiKey | None:
     """Return the API key that asks, or None: then the endpoint says what is wrong with it."""
     try:
         found = ApiKeyAuthentication().authenticate(Request(request))
-    except exceptions.AuthenticationFailed:
+    except (exceptions.AuthenticationFailed, SuspendedError):
         return None
     return found[1] if found else None
 

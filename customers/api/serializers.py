@@ -44,12 +44,16 @@ class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]
             "country",
             "grace_hours",
             "consolidate_invoices",
+            "payment_days",
             "receives_emails",
+            "dunning",
+            "suspended_at",
             "tax_rates",
             "tax_status",
             "tax_id",
             "created_at",
         ]
+        read_only_fields = ["suspended_at"]
         # The service checks the key: a taken one is a conflict, not a malformed field.
         extra_kwargs: dict[str, dict[str, Any]] = {"key": {"validators": []}}
 
@@ -96,9 +100,10 @@ class ApiKeySerializer(StrictSerializer, serializers.ModelSerializer[ApiKey]):
             "created_at",
             "expires_at",
             "revoked_at",
+            "suspended_at",
             "last_used_at",
         ]
-        read_only_fields = ["prefix", "created_at", "revoked_at", "last_used_at"]
+        read_only_fields = ["prefix", "created_at", "revoked_at", "suspended_at", "last_used_at"]
 
 
 class IssuedKeySerializer(ApiKeySerializer):

@@ -10,6 +10,7 @@ from django_q.models import Task
 from django_q.tasks import async_task
 
 from billing.models import (
+    DunningCase,
     Email,
     Invoice,
     PaymentReversal,
@@ -71,6 +72,7 @@ def build(key: str, *, name: str = "") -> Customer:
         paid_at=MARCH.replace(day=9),
     )
     create_credit_note(wish=CreditWish(issued, amount=Decimal(2)), at=MARCH.replace(day=10))
+    DunningCase.objects.create(customer=customer, overdue_since=MARCH, opened_at=MARCH)
     Email.objects.create(customer=customer, kind="issued", invoice=issued)
     add_coupon(customer)
     add_credit(customer)

@@ -14,11 +14,13 @@ from django.views.decorators.http import require_safe
 from billing.models import CreditNote, Invoice, PaymentReversal
 from billing.portal.access import CustomerRequest, customer_page, customer_render
 from billing.selectors.credit_notes import with_details
+from billing.selectors.dunning import overdue_invoices
 from billing.selectors.invoices import issued_invoices, reversals_of
 from billing.selectors.one_offs import waiting_charges
 from billing.selectors.reversals import DISPUTED, REFUNDED
 from billing.services.pdfs import credit_note_pdf, invoice_pdf
 from config.pdf_files import pdf_response
+from customers.models import Customer
 
 INVOICES_PER_PAGE = 24
 
@@ -47,6 +49,7 @@ def invoice_list(request: CustomerRequest) -> HttpResponse:
             "rows": rows,
             "waiting": waiting_charges([request.customer.pk]),
             "has_stripe": bool(settings.STRIPE_SECRET_KEY),
+            "overdue": overdue_rows(request.customer, at),
         },
     )
 
@@ -86,6 +89,11 @@ def credit_note_file(request: CustomerRequest, number: str) -> HttpResponse:
     note = get_object_or_404(with_details(notes), number=number)
     stored = credit_note_pdf(credit_note=note, at=timezone.now())
     return pdf_response(f"{note.number}.pdf", bytes(stored.content))
+
+
+def overdue_rows(customer: Customer, at: datetime) -> list[InvoiceRow]:
+    """Return what a customer should have paid, for the notice that says what to do."""
+    return [invoice_row(invoice, at) for invoice in overdue_invoices(customer, at)]
 
 
 def invoice_row(invoice: Invoice, at: datetime) -> InvoiceRow:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from billing.portal.access import CustomerRequest, customer_page, customer_render
 from billing.portal.forms import SCOPE_WORDS, KeyForm
+from billing.portal.views.invoices import overdue_rows
 from config.errors import DomainError, InvalidInputError
 from customers.models import ApiKey
 from customers.services import IssuedKey, create_api_key, revoke_api_key
@@ -39,7 +40,9 @@ def key_list(request: CustomerRequest) -> HttpResponse:
     keys = ApiKey.objects.filter(customer=request.customer).select_related("created_by")
     page = Paginator(keys, KEYS_PER_PAGE).get_page(request.GET.get("page"))
     rows = [key_row(key, at) for key in page]
-    return customer_render(request, "portal/keys.html", {"page": page, "rows": rows})
+    overdue = overdue_rows(request.customer, at) if request.customer.suspended_at else []
+    context = {"page": page, "rows": rows, "overdue": overdue}
+    return customer_render(request, "portal/keys.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -80,6 +83,8 @@ def key_row(key: ApiKey, at: datetime) -> KeyRow:
     status = "active"
     if key.revoked_at is not None:
         status = "revoked"
+    elif key.suspended_at is not None:
+        status = "suspended"
     elif not key.is_usable(at):
         status = "expired"
     return KeyRow(

@@ -11,7 +11,7 @@ from billing.charts import Tally, tally
 from billing.models import Invoice, Subscription
 from billing.portal.access import CustomerRequest, customer_page, customer_render
 from billing.portal.usage_reports import Question, Report, usage_report
-from billing.portal.views.invoices import invoice_row
+from billing.portal.views.invoices import invoice_row, overdue_rows
 from billing.rating.periods import Period, period_containing
 from billing.selectors.invoices import issued_invoices
 from billing.selectors.price_lists import words_of
@@ -62,6 +62,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
     period = shown_period(customer, statements, at)
     reports = [period_report(customer, meter, period, at) for meter in priced_meters(subscriptions)]
     context = {
+        "overdue": overdue_rows(customer, at),
         "period": period,
         "progress": progress(customer, period, at),
         "statements": statements,
