@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale, UnknownLocaleError, dates, numbers
 
 DEFAULT_LOCALE = "en"
+WITHOUT_MARKS = dict.fromkeys(map(ord, "\u200e\u200f\u061c"))
 INSTANT = timedelta(microseconds=1)
 COMPACT_FROM = 10_000
 # Rates have at most these places; a division that goes on for ever is shown no further.
@@ -80,8 +81,12 @@ def shown(value: Decimal) -> Decimal:
 
 
 def day(at: datetime, zone: ZoneInfo, locale: str) -> str:
-    """Write the calendar day of an instant: 15 Mar 2026."""
-    return dates.format_date(at.astimezone(zone), "medium", locale=parsed_locale(locale))
+    """Write the calendar day of an instant: 15 Mar 2026.
+
+    Without the marks that turn the direction of writing: pages are English, and read from the left.
+    """
+    text = dates.format_date(at.astimezone(zone), "medium", locale=parsed_locale(locale))
+    return text.translate(WITHOUT_MARKS)
 
 
 def short_day(at: datetime, zone: ZoneInfo, locale: str) -> str:

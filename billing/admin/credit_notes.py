@@ -87,7 +87,7 @@ def lines_asked(of: Creditable) -> dict[str, forms.Field]:
     return {
         f"line_{number}": forms.DecimalField(
             required=False,
-            label=line.description,
+            label=f"{number}. {line.description}",
             help_text=f"Before tax; {words.money(left, of.invoice.currency)} left.",
         )
         for number, (line, left) in enumerate(zip(of.lines, of.left.lines, strict=True), start=1)
@@ -236,7 +236,7 @@ class CreditNoteAdmin(ReadOnlyAdmin[CreditNote]):
     fieldsets = (
         (None, {"fields": ("invoice_link", "customer_link", "reason", "memo", "issued_at")}),
         ("Money", {"fields": ("sum", "tax_sum", "outcome", "refund", "refund_reference")}),
-        ("Document", {"fields": ("pdf_link", "digest")}),
+        ("Document", {"fields": ("pdf_link",)}),
         ("Parties as they were at issue", {"classes": ["collapse"], "fields": ("seller", "buyer")}),
     )
     readonly_fields = (

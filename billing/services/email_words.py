@@ -59,7 +59,6 @@ def rendered(email: Email) -> Rendered:
     context = {
         "content": content,
         "name": buyer["name"],
-        "locale": buyer["locale"],
         "brand_name": settings.BRAND_NAME,
         "brand_logo": settings.BRAND_LOGO,
         "accent": accents(settings.BRAND_COLOR).light,
@@ -111,12 +110,10 @@ def reminded(invoice: Invoice, reader: Reader, days: int) -> Content:
     amount, due = reader.money(invoice.amount_due), reader.day(invoice.due_at)
     if days < 0:
         subject = f"Invoice {invoice.number} is due on {due}"
-        said = f"This is a reminder that {amount} of invoice {invoice.number} are due on {due}."
+        said = f"Invoice {invoice.number} is due on {due}: {amount} are to be paid by then."
     else:
         subject = f"Invoice {invoice.number} is overdue"
-        said = (
-            f"{amount} of invoice {invoice.number} were due on {due} and have not reached us yet."
-        )
+        said = f"Invoice {invoice.number} was due on {due}, and {amount} of it have not reached us."
     return Content(
         subject=subject,
         paragraphs=[said, "If you have paid meanwhile, please disregard this message."],
@@ -162,7 +159,7 @@ def credited(note: CreditNote, reader: Reader) -> Content:
             f"Your credit note over {reader.money(note.total)} for invoice {note.invoice.number} "
             "is attached.",
             *([note.memo] if note.memo else []),
-            *[f"{reader.money(amount)} {words}" for amount, words in outcomes if amount],
+            *[f"Of it, {reader.money(amount)} {words}" for amount, words in outcomes if amount],
         ],
         facts=[
             ("Credit note", str(note.number)),

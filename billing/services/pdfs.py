@@ -11,6 +11,7 @@ from typing import Any
 from django.template.loader import render_to_string
 
 from billing.models import CreditNote, Invoice, StoredPdf
+from billing.models.lines import DocumentLine
 from billing.pdf import pdf_of
 from billing.selectors.locks import only_one
 from billing.selectors.proofs import lines_of
@@ -91,6 +92,7 @@ def rendered(document: Document) -> bytes:
         "document": said,
         "credited": said.invoice if isinstance(said, CreditNote) else None,
         "lines": lines,
+        "has_quantities": any(line.kind != DocumentLine.Kind.CREDIT for line in lines),
         "explained": [line for line in lines if line.meter],
         "currency": document.currency,
         "customer": reader_of(document),

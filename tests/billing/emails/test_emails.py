@@ -99,7 +99,7 @@ def test_a_payment_in_full_and_a_credit_note_are_told(bill: Bill) -> None:
         "Payment received for invoice INV-000001",
         "Credit note CN-000001 from Meterly",
     ]
-    assert "$100.00 are taken off what is owed" in str(mail.outbox[3].body)
+    assert "Of it, $100.00 are taken off what is owed" in str(mail.outbox[3].body)
     assert "Please pay" not in str(mail.outbox[1].body)
 
 
