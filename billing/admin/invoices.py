@@ -19,6 +19,7 @@ from billing.admin.emails import EmailInline
 from billing.admin.explanations import explanation_address
 from billing.admin.stripe import push_queued
 from billing.models import Invoice, InvoiceLine, NumberSeries, Payment, StripeOperation, StripePush
+from billing.selectors.accounts import RECOMPUTED
 from billing.selectors.credit_notes import CREDITABLE
 from billing.services.invoicing import (
     charge_invoice,
@@ -26,16 +27,19 @@ from billing.services.invoicing import (
     mark_paid,
     mark_uncollectible,
     recompute_drafts,
+    reissue_invoice,
     void_invoice,
 )
 from config.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
     DayRangeFilter,
+    Done,
     ReadOnlyAdmin,
     ReadOnlyInline,
     SimpleListFilter,
     StyledForm,
+    change_url,
     detail_action,
     display,
     link,
@@ -191,7 +195,7 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
         "pdf_link",
     )
     actions_detail = (
-        "recompute", "finalize", "push", "charge", "paid", "credit", "uncollectible", "void",
+        "recompute", "finalize", "push", "charge", "paid", "credit", "uncollectible", "void", "reissue",
     )  # fmt: skip
 
     @override
@@ -333,6 +337,20 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
         if voided.status != Invoice.Status.VOID:
             return f"Invoice {invoice} is void as soon as Stripe has voided it."
         return f"Invoice {invoice} is void."
+
+    @detail_action(
+        "Bill again",
+        "What this void invoice billed is billed again, in a draft that is worked out anew.",
+        icon="replay",
+        offered=lambda invoice: (
+            invoice.status == Invoice.Status.VOID
+            and not invoice.is_reissued
+            and invoice.billing_reason in RECOMPUTED
+        ),
+    )
+    def reissue(self, request: HttpRequest, invoice: Invoice, values: dict[str, Any]) -> Done:
+        draft = reissue_invoice(invoice=invoice, at=timezone.now())
+        return Done(f"What {invoice} billed is in this draft now.", change_url(draft))
 
     @display(description="Number", ordering="number")
     def name(self, invoice: Invoice) -> str:

@@ -22,7 +22,12 @@ from billing.api.explanations import (
 )
 from billing.api.filters import InvoiceFilter
 from billing.api.renderers import PdfRenderer
-from billing.api.serializers import InvoiceSerializer, NewInvoiceSerializer, PreviewSerializer
+from billing.api.serializers import (
+    InvoiceSerializer,
+    NewInvoiceSerializer,
+    PaidSerializer,
+    PreviewSerializer,
+)
 from billing.models import Invoice
 from billing.models.invoices import InvoiceQuerySet
 from billing.selectors.invoices import visible_invoice, visible_invoices, with_details
@@ -131,6 +136,28 @@ class InvoiceViewSet(mixins.ListModelMixin, GenericViewSet[Invoice]):
         """
         voided = invoicing.void_invoice(invoice=self.get_object(), at=timezone.now())
         return self.answer_when(voided, Invoice.Status.VOID)
+
+    @extend_schema(
+        request=PaidSerializer, responses={200: InvoiceSerializer, 202: InvoiceSerializer}
+    )
+    @action(detail=True, methods=["post"])
+    def paid(self, request: Request, number: str) -> Response:
+        """Record that all that is owed came in another way than through Stripe.
+
+        One that is at Stripe is marked there first: the answer is 202 until it is.
+        """
+        invoice = self.get_object()
+        serializer = PaidSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        done = invoicing.mark_paid(invoice=invoice, at=timezone.now(), **serializer.validated_data)
+        return self.answer_when(done, Invoice.Status.PAID)
+
+    @extend_schema(request=None, responses={201: InvoiceSerializer})
+    @action(detail=True, methods=["post"])
+    def reissue(self, request: Request, number: str) -> Response:
+        """Bill again what a void invoice billed, in a new draft with what is right now."""
+        draft = invoicing.reissue_invoice(invoice=self.get_object(), at=timezone.now())
+        return Response(self.get_serializer(draft).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=None, responses={200: InvoiceSerializer, 202: InvoiceSerializer})
     @action(detail=True, methods=["post"])

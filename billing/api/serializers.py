@@ -159,6 +159,15 @@ class NewInvoiceSerializer(StrictSerializer):
     )
 
 
+class PaidSerializer(StrictSerializer):
+    """Money that came in another way than through Stripe."""
+
+    reference = serializers.CharField(
+        max_length=200, help_text="What the money can be found by, such as a bank reference."
+    )
+    paid_at = InstantField(default=timezone.now)
+
+
 class LineSerializer(serializers.Serializer[InvoiceLine]):
     """A line of an invoice, issued or previewed."""
 

@@ -117,6 +117,8 @@ TABLE = [
     Row("invoice-pdf", "get", "invoices/{number}/pdf", UNKNOWN),
     Row("invoice-finalize", "post", "invoices/{draft}/finalize", SCOPE),
     Row("invoice-void", "post", "invoices/{number}/void", SCOPE),
+    Row("invoice-paid", "post", "invoices/{number}/paid", SCOPE, {"reference": "x"}),
+    Row("invoice-reissue", "post", "invoices/{number}/reissue", SCOPE),
     Row("invoice-uncollectible", "post", "invoices/{number}/uncollectible", SCOPE),
     Row("invoice-push", "post", "invoices/{number}/push", SCOPE),
     Row("quote", "post", "quotes", 422, {"currency": "USD"}),

@@ -107,6 +107,33 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     assert Invoice.objects.get().amount_due == 180
 
 
+def test_lines_that_take_money_off_are_given_back_with_the_rest(bill: Bill, credit: Credit) -> None:
+    number = bill("100.00", "-30.00")
+    for wish, words in (
+        ({"line": 1}, "70.00 are left"),
+        ({"line": 2}, "Nothing is left of line 2"),
+    ):
+        refused = credit(number, lines=[wish])
+        assert (refused.status_code, words in refused.json()["error"]["message"]) == (422, True)
+    note = credit(number).json()
+    assert ([line["amount"] for line in note["lines"]], note["total"]) == (
+        ["100.00", "-30.00"],
+        "84.00",
+    )
+
+
+def test_what_was_paid_outside_stripe_goes_back_by_hand(
+    operator: APIClient, bill: Bill, credit: Credit
+) -> None:
+    number = bill("100.00")
+    paid = operator.post(f"/api/v1/invoices/{number}/paid", {"reference": "SEPA"}, format="json")
+    assert (paid.status_code, paid.json()["status"]) == (200, "paid")
+    note = credit(number, settlement="refund").json()
+    assert (note["refunded"], note["refund_through"]) == ("120.00", "hand")
+    again = operator.post(f"/api/v1/invoices/{number}/paid", {"reference": "x"}, format="json")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "not_payable")
+
+
 def test_no_more_is_given_back_than_is_left(bill: Bill, credit: Credit) -> None:
     number = bill("100.00")
     assert credit(number, amount="100.00").status_code == 201

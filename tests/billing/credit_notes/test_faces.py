@@ -60,7 +60,7 @@ def test_customers_find_a_credit_note_on_its_invoice(bill: Bill, desk: Client) -
     page = f"/admin/billing/credit/?invoice={Invoice.objects.get().pk}"
     desk.post(page, {"amount": "60", "settlement": "credit", "reason": "goodwill", "issue": "1"})
     seen = desk.get(f"/portal/acme/invoices/{number}/").text
-    assert "$60.00 off what you owe" in seen
+    assert "$60.00 off what you owed" in seen
     assert "/portal/acme/credit-notes/CN-000001/pdf/" in seen
     note = CreditNote.objects.get()
     ours = desk.get("/portal/acme/credit-notes/CN-000001/pdf/").content
