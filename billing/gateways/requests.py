@@ -59,6 +59,7 @@ def customer_params(draft: CustomerDraft, *, is_update: bool = False) -> "Custom
     params: Any = {key: value for key, value in given.items() if value or is_update}
     if re.fullmatch(r"[a-z]{2}(-[A-Z]{2})?", draft.locale):
         params["preferred_locales"] = [draft.locale]
+    params["tax_exempt"] = draft.tax_exempt
     params["metadata"] = draft.metadata
     found: CustomerCreateParams = params
     return found

@@ -15,6 +15,7 @@ class CustomerDraft:
     locale: str
     address: dict[str, str]
     metadata: dict[str, str]
+    tax_exempt: str = "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,12 @@ from billing.gateways.values import CustomerDraft, InvoiceDraft
 from billing.models import Collection, Invoice, StripePush
 from customers.models import Customer
 
+# What is charged was worked out here; this is what Stripe prints.
+TAX_EXEMPT = {
+    Customer.TaxStatus.TAXABLE: "none",
+    Customer.TaxStatus.EXEMPT: "exempt",
+    Customer.TaxStatus.REVERSE_CHARGE: "reverse",
+}
 ADDRESS_FIELDS = {
     "line1": "address_line1",
     "line2": "address_line2",
@@ -28,6 +34,7 @@ def customer_draft(customer: Customer, account: str) -> CustomerDraft:
         locale=customer.locale,
         address={key: getattr(customer, field) for key, field in ADDRESS_FIELDS.items()},
         metadata={"customer": str(customer.pk), "env": account},
+        tax_exempt=TAX_EXEMPT[Customer.TaxStatus(customer.tax_status)],
     )
 
 
@@ -40,9 +47,15 @@ def invoice_draft(push: StripePush, invoice: Invoice, customer_id: str) -> Invoi
         number=invoice.number or "",
         days_until_due=None if is_charged else days_until_due(invoice),
         metadata={"invoice": str(invoice.pk), "env": push.environment},
-        custom_fields=(("Period", period(invoice)),),
+        custom_fields=(("Period", period(invoice)), *tax_id_field(invoice)),
         footer=f"This invoice with all its details: {document_url(invoice)}",
     )
+
+
+def tax_id_field(invoice: Invoice) -> tuple[tuple[str, str], ...]:
+    """Return the buyer's tax id as a field of its own: Stripe would judge one of a customer's."""
+    tax_id = (invoice.buyer or {}).get("tax_id", "")
+    return (("Your tax id", tax_id),) if tax_id else ()
 
 
 def days_until_due(invoice: Invoice) -> int:
@@ -64,5 +77,6 @@ def period(invoice: Invoice) -> str:
 
 
 def document_url(invoice: Invoice) -> str:
-    address = reverse("portal-invoice", args=[invoice.customer.key, invoice.number])
+    """Return where the customer's people get the PDF, once they are logged in."""
+    address = reverse("portal-invoice-pdf", args=[invoice.customer.key, invoice.number])
     return settings.BASE_URL + address

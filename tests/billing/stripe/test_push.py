@@ -213,15 +213,18 @@ def test_s36_awkward_lines_are_trimmed_here_and_never_refused_there(
     assert found.startswith('Ä "quoted" [x]=1&y 🦊  xxx')
 
 
-def test_our_period_and_the_way_to_our_document_are_on_stripes_invoice(
-    sandbox: StripeSandbox, gateway: StripeGateway, invoice: Invoice, at: datetime
+def test_our_period_the_tax_id_and_the_way_to_our_pdf_are_on_stripes_invoice(
+    sandbox: StripeSandbox, gateway: StripeGateway, db: None, at: datetime
 ) -> None:
+    customer = factories.make_customer(tax_status="exempt")
+    invoice = cases.make_invoice(customer=customer, at=at, buyer={"tax_id": "DE136695976"})
     push_invoice(invoice=invoice, gateway=gateway, at=at)
     (found,) = cases.records(sandbox, "invoice")
-    assert [field["name"] for field in found["custom_fields"]] == ["Period"]
-    assert found["custom_fields"][0]["value"].split()[:2] == ["Oct", "1"]
-    address = f"/portal/{invoice.customer.key}/invoices/{invoice.number}/"
-    assert found["footer"].endswith(address)
+    fields = {field["name"]: field["value"] for field in found["custom_fields"]}
+    assert fields["Period"].split()[:2] == ["Oct", "1"]
+    assert fields["Your tax id"] == "DE136695976"
+    assert found["footer"].endswith(f"/portal/{customer.key}/invoices/{invoice.number}/pdf/")
+    assert cases.records(sandbox, "customer")[0]["tax_exempt"] == "exempt"
 
 
 TAXED = [
