@@ -1,82 +1,123 @@
-"""Subscriptions: started, and ended by cancelling."""
+"""Subscriptions: started, changed, paused, ended, and their history."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Literal, override
+from typing import Any, override
 
-from django import forms
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from billing.admin import words
-from billing.models import Coupon, Plan, Subscription
+from billing.admin.subscription_forms import (
+    CancelForm,
+    CouponRemovalForm,
+    PlanChangeForm,
+    QuantitiesForm,
+    RedeemForm,
+    SubscriptionForm,
+    WhenForm,
+    WithdrawForm,
+    current_phase,
+    planned_changes,
+)
+from billing.models import (
+    Subscription,
+    SubscriptionChange,
+    SubscriptionPeriod,
+    SubscriptionPhase,
+)
 from billing.selectors.statements import preview_invoice
-from billing.services.subscriptions import cancel_subscription, create_subscription
+from billing.services.coupons import redeem_coupon, remove_coupon
+from billing.services.subscriptions import (
+    cancel_subscription,
+    change_subscription,
+    create_subscription,
+    pause_subscription,
+    resume_subscription,
+    withdraw_change,
+)
 from config.admin import (
     AutocompleteSelectFilter,
     DayRangeFilter,
+    ReadOnlyInline,
     ServiceAdmin,
-    StyledForm,
     badge,
     detail_action,
     display,
     link_to,
     register,
-    style,
 )
 
 
-class SubscriptionForm(forms.ModelForm[Subscription]):
-    plan = forms.ModelChoiceField(
-        Plan.objects.all(), help_text="The customer gets its current version."
-    )
+class PhaseInline(ReadOnlyInline[SubscriptionPhase, Subscription]):
+    """What holds from when until when."""
 
-    coupons = forms.ModelMultipleChoiceField(
-        Coupon.objects.filter(is_active=True),
-        required=False,
-        help_text="They are taken off in the order of their keys.",
-    )
-
-    class Meta:
-        model = Subscription
-        fields = ("customer", "start_at")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "plan" in self.fields:
-            style(self.fields["plan"])
-        if "coupons" in self.fields:
-            style(self.fields["coupons"])
-
-
-class CancelForm(StyledForm):
-    """When a subscription is to end."""
-
-    end = forms.ChoiceField(
-        label="It ends",
-        choices=[
-            ("period_end", "with the current billing period"),
-            ("now", "now"),
-            ("at", "at the time below"),
-        ],
-    )
-    at = forms.SplitDateTimeField(label="Time (UTC)", required=False)
+    model = SubscriptionPhase
+    verbose_name_plural = "phases"
+    ordering = ("-start_at",)
+    fields = ("terms", "state", "units", "start_at", "end_at")
+    per_page = 12
 
     @override
-    def clean(self) -> dict[str, Any]:
-        values = super().clean() or {}
-        if values.get("end") == "at" and not values.get("at"):
-            self.add_error("at", "Say when it ends.")
-        return values
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SubscriptionPhase]:
+        return super().get_queryset(request).select_related("plan_version__plan")
 
-    @staticmethod
-    def end_at(values: dict[str, Any]) -> datetime | Literal["period_end"] | None:
-        """Return the wish as the service takes it."""
-        if values["end"] == "at":
-            instant: datetime = values["at"]
-            return instant
-        return "period_end" if values["end"] == "period_end" else None
+    @display(description="Plan")
+    def terms(self, phase: SubscriptionPhase) -> str:
+        return link_to(phase.plan_version)
+
+    @display(description="Units")
+    def units(self, phase: SubscriptionPhase) -> str:
+        return words.units(phase.quantities)
+
+
+class ChangeInline(ReadOnlyInline[SubscriptionChange, Subscription]):
+    """The history: what was asked for, when, and from when it holds."""
+
+    model = SubscriptionChange
+    verbose_name_plural = "history"
+    ordering = ("-requested_at", "-pk")
+    fields = ("what", "requested_at", "effective_at", "withdrawn_at")
+    per_page = 12
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SubscriptionChange]:
+        return super().get_queryset(request).select_related("plan_version__plan")
+
+    @display(description="What")
+    def what(self, change: SubscriptionChange) -> str:
+        to = [str(change.plan_version)] if change.plan_version else []
+        units = [words.units(change.quantities)] if change.quantities else []
+        return ": ".join([change.get_kind_display(), ", ".join([*to, *units])]).removesuffix(": ")
+
+
+class PeriodInline(ReadOnlyInline[SubscriptionPeriod, Subscription]):
+    """Its billing periods that have begun and been looked at."""
+
+    model = SubscriptionPeriod
+    verbose_name_plural = "billing periods"
+    ordering = ("-period_start",)
+    fields = ("time", "closed_at", "is_stale")
+    per_page = 12
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SubscriptionPeriod]:
+        return super().get_queryset(request).select_related("subscription__customer")
+
+    @display(description="Period")
+    def time(self, period: SubscriptionPeriod) -> str:
+        customer = period.subscription.customer
+        return words.span(period.period_start, period.period_end, customer)
+
+
+def runs_on(row: Subscription) -> bool:
+    return row.end_at is None or row.end_at > timezone.now()
+
+
+def is_paused(row: Subscription) -> bool:
+    phase = current_phase(row)
+    return phase is not None and phase.state == SubscriptionPhase.State.PAUSED
 
 
 @register(Subscription)
@@ -93,7 +134,12 @@ class SubscriptionAdmin(ServiceAdmin[Subscription]):
     list_select_related = ("customer", "plan_version__plan")
     search_fields = ("customer__key", "customer__name", "plan_version__plan__key")
     autocomplete_fields = ("customer",)
-    add_fieldsets = ((None, {"fields": ("customer", "plan", "start_at", "coupons")}),)
+    inlines = (PhaseInline, ChangeInline, PeriodInline)
+    add_fieldsets = (
+        (None, {"fields": ("customer", "plan", "quantities")}),
+        ("When", {"fields": ("start_at", ("anchor", "trial_days"))}),
+        ("Discounts", {"fields": ("coupons",)}),
+    )
     fields = (
         "customer_link",
         "version_link",
@@ -106,11 +152,117 @@ class SubscriptionAdmin(ServiceAdmin[Subscription]):
         "so_far",
     )
     readonly_fields = ("customer_link", "version_link", "state", "coupon_list", "prices", "so_far")
-    actions_detail = ("cancel",)
+    actions_detail = (
+        "change_plan",
+        "change_quantities",
+        "pause",
+        "resume",
+        "withdraw",
+        "redeem",
+        "remove",
+        "cancel",
+    )
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
+        return super().get_queryset(request).prefetch_related("phases", "redemptions__coupon")
 
     @override
     def create_row(self, request: HttpRequest, values: dict[str, Any]) -> Subscription:
-        return create_subscription(**values)
+        return create_subscription(at=timezone.now(), **values)
+
+    @detail_action(
+        "Change plan",
+        "What was used until then is priced as it was; prepaid fees for the time after are given back.",
+        icon="swap_horiz",
+        form=PlanChangeForm,
+        offered=runs_on,
+    )
+    def change_plan(self, request: HttpRequest, row: Subscription, values: dict[str, Any]) -> str:
+        change_subscription(
+            subscription=row,
+            at=timezone.now(),
+            plan=values["plan"],
+            quantities=values["quantities"],
+            effective_at=WhenForm.wish(values),
+        )
+        return f"The change to {values['plan']} is noted."
+
+    @detail_action(
+        "Change quantities",
+        "Units are charged for the days they are held, as their price says.",
+        icon="exposure",
+        form=QuantitiesForm,
+        offered=lambda row: runs_on(row) and bool(getattr(current_phase(row), "quantities", None)),
+    )
+    def change_quantities(
+        self, request: HttpRequest, row: Subscription, values: dict[str, Any]
+    ) -> str:
+        change_subscription(
+            subscription=row,
+            at=timezone.now(),
+            quantities=values["quantities"],
+            effective_at=WhenForm.wish(values),
+        )
+        return f"Noted: {words.units(values['quantities'])}."
+
+    @detail_action(
+        "Pause",
+        "Nothing is charged until it is resumed, usage meanwhile included; prepaid fees are given back.",
+        icon="pause",
+        form=WhenForm,
+        offered=lambda row: runs_on(row) and not is_paused(row),
+    )
+    def pause(self, request: HttpRequest, row: Subscription, values: dict[str, Any]) -> str:
+        wish = WhenForm.wish(values)
+        pause_subscription(subscription=row, at=timezone.now(), effective_at=wish)
+        return "The pause is noted."
+
+    @detail_action(
+        "Resume",
+        "From then on it is charged again.",
+        icon="play_arrow",
+        form=WhenForm,
+        offered=lambda row: runs_on(row) and is_paused(row),
+    )
+    def resume(self, request: HttpRequest, row: Subscription, values: dict[str, Any]) -> str:
+        wish = WhenForm.wish(values)
+        resume_subscription(subscription=row, at=timezone.now(), effective_at=wish)
+        return "The end of the pause is noted."
+
+    @detail_action(
+        "Take back what is planned",
+        "The change will not come to hold. It stays in the history.",
+        icon="undo",
+        form=WithdrawForm,
+        offered=lambda row: planned_changes(row).exists(),
+    )
+    def withdraw(self, request: HttpRequest, row: Subscription, values: dict[str, Any]) -> str:
+        change = values["change"]
+        withdraw_change(subscription=row, change_id=change.pk, at=timezone.now())
+        return f"Taken back: {change}."
+
+    @detail_action(
+        "Redeem coupon",
+        "Drafts follow at once. Issued documents stay as they are.",
+        icon="sell",
+        form=RedeemForm,
+        offered=runs_on,
+    )
+    def redeem(self, request: HttpRequest, row: Subscription, values: dict[str, Any]) -> str:
+        redeem_coupon(subscription=row, coupon=values["coupon"], at=timezone.now())
+        return f"Coupon {values['coupon']} is taken off."
+
+    @detail_action(
+        "Remove coupon",
+        "Nothing is taken off for it any more. Issued documents stay as they are.",
+        icon="remove_circle",
+        form=CouponRemovalForm,
+        offered=lambda row: bool(row.coupons),
+    )
+    def remove(self, request: HttpRequest, row: Subscription, values: dict[str, Any]) -> str:
+        remove_coupon(subscription=row, coupon=values["coupon"], at=timezone.now())
+        return f"Coupon {values['coupon']} is removed."
 
     @detail_action(
         "Cancel subscription",
@@ -118,11 +270,11 @@ class SubscriptionAdmin(ServiceAdmin[Subscription]):
         icon="event_busy",
         tone="danger",
         form=CancelForm,
-        offered=lambda row: row.end_at is None or row.end_at > timezone.now(),
+        offered=runs_on,
     )
     def cancel(self, request: HttpRequest, row: Subscription, values: dict[str, Any]) -> str:
         ended = cancel_subscription(
-            subscription=row, at=timezone.now(), end_at=CancelForm.end_at(values)
+            subscription=row, at=timezone.now(), end_at=WhenForm.wish(values)
         )
         return f"{row} ends at {ended.end_at:%Y-%m-%d %H:%M} UTC."
 
@@ -133,6 +285,8 @@ class SubscriptionAdmin(ServiceAdmin[Subscription]):
             return badge("not started", "info")
         if not row.is_active(now):
             return badge("ended")
+        if is_paused(row):
+            return badge("paused", "warning")
         return badge("ends", "warning") if row.end_at else badge("active", "success")
 
     @display(description="Customer")

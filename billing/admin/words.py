@@ -102,6 +102,11 @@ def interval(version: PlanVersion) -> str:
     return f"{version.interval_count} {version.get_interval_display().lower()}s"
 
 
+def units(quantities: dict[str, str]) -> str:
+    """Return stated units: "seats 5, hosts 2"."""
+    return ", ".join(f"{key} {quantity}" for key, quantity in quantities.items()) or "-"
+
+
 def steps(documents: list[dict[str, Any]], currency: str) -> SafeString:
     """Return how an amount came about, one step to a line."""
     return lines_of(step_words(step, currency) for step in documents)

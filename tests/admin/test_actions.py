@@ -12,10 +12,15 @@ from django.utils import timezone
 from django_q.models import Failure, OrmQ, Schedule
 from pytest_django import Settings
 
-from billing.models import Invoice, StripeEvent, StripePush, Subscription
+from billing.models import Invoice, Plan, StripeEvent, StripePush, Subscription
+from billing.services.coupons import create_coupon
+from config.admin import change_url
 from customers.models import ApiKey, Customer
 from tests.admin import world
+from tests.billing.plans import publish_plan
 from tests.metering.ingest.reports import event, report
+
+SEATS = {"key": "seats", "model": "per_unit", "unit_amount": "7"}
 
 
 def button(row: Model, action: str) -> str:
@@ -23,7 +28,7 @@ def button(row: Model, action: str) -> str:
     return reverse(f"admin:{options.app_label}_{options.model_name}_{action}", args=[row.pk])
 
 
-def press(desk: Client, url: str, **values: str) -> str:
+def press(desk: Client, url: str, **values: Any) -> str:
     """Submit an action's dialog and return the messages on the page that follows."""
     response = desk.post(url, values, follow=True)
     assert response.status_code == 200
@@ -187,7 +192,7 @@ def test_work_on_everything_is_queued(
 def test_a_subscription_is_cancelled_with_its_period(desk: Client, shop: Customer) -> None:
     subscription = Subscription.objects.get(customer=shop)
 
-    press(desk, button(subscription, "cancel"), end="period_end")
+    press(desk, button(subscription, "cancel"), when="period_end")
 
     subscription.refresh_from_db()
     next_month = (timezone.now().replace(day=1) + timedelta(days=32)).replace(day=1)
@@ -198,18 +203,55 @@ def test_a_subscription_is_cancelled_with_its_period(desk: Client, shop: Custome
 def test_a_time_that_is_asked_for_is_missed_in_the_dialog(desk: Client, shop: Customer) -> None:
     subscription = Subscription.objects.get(customer=shop)
 
-    response = desk.post(button(subscription, "cancel"), {"end": "at"})
+    response = desk.post(button(subscription, "cancel"), {"when": "at"})
 
-    assert "Say when it ends." in response.content.decode()
+    assert "Say when." in response.content.decode()
 
 
 def test_a_refusal_of_a_value_stands_beside_its_field(desk: Client, shop: Customer) -> None:
     subscription = Subscription.objects.get(customer=shop)
-    values = {"end": "at", "at_0": "2020-01-01", "at_1": "00:00:00"}
+    values = {"when": "at", "at_0": "2020-01-01", "at_1": "00:00:00"}
 
     response = desk.post(button(subscription, "cancel"), values)
 
     assert "name that instant or a later one" in response.context["form"].errors["at"][0]
+
+
+def test_a_subscription_goes_through_all_that_can_happen_to_it(
+    desk: Client, shop: Customer
+) -> None:
+    subscription = Subscription.objects.get(customer=shop)
+    publish_plan(SEATS, key="team")
+    later = {"when": "at", "at_0": "2099-01-01", "at_1": "00:00:00"}
+    plan = Plan.objects.get(key="team")
+    refused = desk.post(button(subscription, "change_plan"), {"plan": plan.pk, "when": "now"})
+    assert "charges for units of seats" in refused.content.decode()
+    press(desk, button(subscription, "change_plan"), plan=plan.pk, quantities="seats = 5", **later)
+    planned = subscription.changes.latest("pk")
+    press(desk, button(subscription, "withdraw"), change=planned.pk)
+    press(desk, button(subscription, "change_plan"), plan=plan.pk, quantities="seats=5", when="now")
+    press(desk, button(subscription, "change_quantities"), quantities="seats = 7", when="now")
+    press(desk, button(subscription, "pause"), when="period_end")
+    page = desk.get(change_url(subscription)).content.decode()
+    assert [each.quantities.get("seats") for each in subscription.phases.all()] == [
+        None,
+        "5",
+        "7",
+        "7",
+    ]
+    assert subscription.phases.latest("start_at").state == "paused"
+    assert "Changed: Team v1, seats 5" in page
+    assert "Changed: seats 7" in page
+
+
+def test_coupons_come_and_go_in_the_admin(desk: Client, shop: Customer) -> None:
+    subscription = Subscription.objects.get(customer=shop)
+    coupon = create_coupon(key="more", name="More", percent_off=5)
+    press(desk, button(subscription, "redeem"), coupon=coupon.pk)
+    assert coupon in subscription.coupons
+    press(desk, button(subscription, "remove"), coupon=coupon.pk)
+    subscription = Subscription.objects.get(pk=subscription.pk)
+    assert coupon not in subscription.coupons
 
 
 def test_a_revoked_key_stays_revoked(desk: Client, shop: Customer) -> None:

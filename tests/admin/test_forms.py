@@ -121,6 +121,7 @@ def test_a_subscription_is_started(desk: Client, acme: Customer) -> None:
         "plan": str(version.plan_id),
         "start_at_0": "2026-03-01",
         "start_at_1": "00:00:00",
+        "anchor": "anniversary",
     }
 
     desk.post(page("billing_subscription", "add"), form)
