@@ -76,6 +76,15 @@ def test_after_nights_that_did_not_run_only_the_latest_reminder_goes_out(invoice
     assert reminders() == ["7", "14"]
 
 
+def test_days_that_were_changed_remind_nobody_of_an_earlier_one(
+    invoice: Invoice, settings: Settings
+) -> None:
+    night(7)
+    settings.DUNNING_REMINDERS = (2,)
+    night(8)
+    assert reminders() == ["7"]
+
+
 def test_nobody_is_reminded_of_what_is_paid_void_or_not_dunned(
     acme: Customer, invoice: Invoice
 ) -> None:
