@@ -18,8 +18,6 @@ from billing.services.stripe_push import push_invoice
 from billing.services.stripe_reconcile import reconcile_stripe
 from tests.billing.stripe import cases
 
-BY_HAND: Any = {"idempotency_key": "tests:by-hand"}
-KEY = str(BY_HAND["idempotency_key"])
 # What a push asks for, in this order; without an id stored it would look for one.
 CALLS = (
     "make customer", "make draft", "read", "list lines", "add lines", "read again", "list again",
@@ -29,36 +27,44 @@ CALLS = (
 type Deed = Callable[[StripeSandbox, StripeGateway, str], object]
 
 
+def key(there: str) -> str:
+    return f"tests:by-hand:{there}"
+
+
+def by_hand(there: str) -> Any:
+    return {"idempotency_key": key(there)}
+
+
 def finalize(sandbox: StripeSandbox, gateway: StripeGateway, there: str) -> None:
-    gateway.finalize_invoice(there, key=KEY)
+    gateway.finalize_invoice(there, key=key(there))
 
 
 def finalize_with_another_line(sandbox: StripeSandbox, gateway: StripeGateway, there: str) -> None:
     (first, *_) = cases.records(sandbox, "line_item")
     actions.take_line_off(sandbox.account, there, first["id"])
     line: Any = {"lines": [{"amount": first["amount"], "description": "By hand"}]}
-    gateway.api.invoices.add_lines(there, line, BY_HAND)
-    gateway.finalize_invoice(there, key=f"{KEY}:2")
+    gateway.api.invoices.add_lines(there, line, by_hand(there))
+    gateway.finalize_invoice(there, key=f"{key(there)}:2")
 
 
 def void(sandbox: StripeSandbox, gateway: StripeGateway, there: str) -> None:
-    gateway.void_invoice(there, key=KEY)
+    gateway.void_invoice(there, key=key(there))
 
 
 def give_up(sandbox: StripeSandbox, gateway: StripeGateway, there: str) -> None:
-    gateway.mark_uncollectible(there, key=KEY)
+    gateway.mark_uncollectible(there, key=key(there))
 
 
 def pay(sandbox: StripeSandbox, gateway: StripeGateway, there: str) -> None:
-    gateway.api.invoices.pay(there, {"payment_method": "pm_card_visa"}, BY_HAND)
+    gateway.api.invoices.pay(there, {"payment_method": "pm_card_visa"}, by_hand(there))
 
 
 def pay_elsewhere(sandbox: StripeSandbox, gateway: StripeGateway, there: str) -> None:
-    gateway.mark_paid(there, key=KEY)
+    gateway.mark_paid(there, key=key(there))
 
 
 def take_the_metadata_off(sandbox: StripeSandbox, gateway: StripeGateway, there: str) -> None:
-    gateway.api.invoices.update(there, {"metadata": {"env": "", "invoice": ""}}, BY_HAND)
+    gateway.api.invoices.update(there, {"metadata": {"env": "", "invoice": ""}}, by_hand(there))
 
 
 def delete_the_customer(sandbox: StripeSandbox, gateway: StripeGateway, there: str) -> None:
@@ -67,7 +73,7 @@ def delete_the_customer(sandbox: StripeSandbox, gateway: StripeGateway, there: s
 
 def put_a_debt_on_the_balance(sandbox: StripeSandbox, gateway: StripeGateway, there: str) -> None:
     customer = cases.records(sandbox, "customer")[0]["id"]
-    gateway.api.customers.update(customer, {"balance": 700}, BY_HAND)
+    gateway.api.customers.update(customer, {"balance": 700}, by_hand(customer))
 
 
 def meddling(gateway: StripeGateway, after: int, deed: Callable[[], object]) -> Callable[..., Any]:
