@@ -16,16 +16,14 @@ from billing.models import (
     SubscriptionChange,
     SubscriptionPhase,
 )
-from config.admin import StyledForm, style
+from config.admin import StyledForm, TextField, style
 
 type When = datetime | Literal["period_end"] | None
 EXAMPLE = "One to a line, by the key of the price, such as: seats = 5"
 
 
-class UnitsField(forms.CharField):
+class UnitsField(TextField):
     """Units by the key of their price, written one to a line; clean as a dictionary of texts."""
-
-    widget = forms.Textarea(attrs={"rows": 3})
 
     @override
     def to_python(self, value: Any) -> Any:

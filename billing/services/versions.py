@@ -141,10 +141,14 @@ STATED_USAGE = (UsageKind.NOTHING, UsageKind.QUANTITY)
 
 
 def check_billable(price: RatedPrice, path: str) -> None:
-    """Refuse what can be quoted but not invoiced."""
-    if price.meter is None and price.model.usage_kind not in STATED_USAGE:
+    """Refuse what can be quoted but not invoiced.
+
+    Without a meter a subscription states how many units there are; it cannot state what is in events.
+    """
+    is_stated = price.model.usage_kind in STATED_USAGE and not price.model.reads_money
+    if price.meter is None and not is_stated:
         raise InvalidInputError(
-            f"A {price.model.key} price counts units: name the meter that counts them.",
+            f"A {price.model.key} price reads events: name the meter that counts them.",
             field=f"{path}.meter",
         )
 

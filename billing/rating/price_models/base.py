@@ -38,6 +38,8 @@ class PriceModel[Used](ABC):
     label: ClassVar[str]
     summary: ClassVar[str]
     usage_kind: ClassVar[UsageKind]
+    # Whether what it reads are amounts of money that events carry, which nobody can state.
+    reads_money: ClassVar[bool] = False
 
     @property
     def reads(self) -> UsageRead:

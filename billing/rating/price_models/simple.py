@@ -109,6 +109,7 @@ class Dynamic(QuantityModel):
     key: ClassVar[str] = "dynamic"
     label: ClassVar[str] = "Dynamic"
     summary: ClassVar[str] = "The amounts that the events carry, times a multiplier."
+    reads_money: ClassVar[bool] = True
 
     multiplier: Decimal = ONE
 

@@ -191,6 +191,7 @@ class GraduatedPercentage(Graduated):
     key: ClassVar[str] = "graduated_percentage"
     label: ClassVar[str] = "Graduated percentage"
     summary: ClassVar[str] = "A percentage of the events' summed value, by the tier it falls in."
+    reads_money: ClassVar[bool] = True
     tier_class: ClassVar[type[Tier]] = PercentTier
 
 

@@ -55,6 +55,7 @@ def test_prices_are_kept_with_every_default_written_out() -> None:
         (FEE | {"timing": "later"}, "prices.0.timing"),
         (CALLS | {"timing": "advance"}, "prices.0.timing"),
         (CALLS | {"meter": "nothing"}, "prices.0.meter"),
+        ({"key": "cost", "model": "dynamic", "multiplier": "2"}, "prices.0.meter"),
         (CALLS | {"model": "volume"}, "prices.0.unit_amount"),
     ],
 )
