@@ -10,6 +10,8 @@ from billing import formatting
 from billing.charts import BarChart, Column, bar_chart, share
 from customers.models import Customer
 from metering.models import Meter
+from metering.selectors.cardinality import capped_dimensions
+from metering.selectors.meter_sql import OTHER
 from metering.selectors.usage import UsageRow, usage
 from metering.windows import window_cuts
 
@@ -75,7 +77,8 @@ class Report:
     """The answer to a Question. `groups` is empty when it asks for none.
 
     `series` names what the chart stacks. It is empty where the groups of a window do not sum to
-    its total, as with distinct users: such a chart shows the totals alone.
+    its total, as with distinct users: such a chart shows the totals alone. `is_capped` says that
+    the property has too many values to keep apart, so that one group is the rest of them.
     """
 
     question: Question
@@ -86,6 +89,7 @@ class Report:
     rows: Sequence[TableRow]
     groups: Sequence[Group]
     groups_in_all: int
+    is_capped: bool
 
     @property
     def has_usage(self) -> bool:
@@ -136,6 +140,9 @@ def usage_report(question: Question) -> Report:
     starts = window_starts(question)
     totals = by_group(read(question, window=question.window), starts).get(None, zeros(starts))
     groups = group_totals(question) if question.group_by else {}
+    is_capped = bool(groups) and question.group_by in capped_dimensions(
+        question.meter, question.customer
+    )
     matrix: Matrix = {}
     if 0 < len(groups) <= MOST_GROUPS_BY_WINDOW:
         rows = read(question, window=question.window, group_by=question.group_by)
@@ -152,8 +159,9 @@ def usage_report(question: Question) -> Report:
         series=series_names(series, groups),
         columns=[shown_name(name) for name in columns],
         rows=table_rows(labels, matrix, columns, totals),
-        groups=listed_groups(groups, series),
+        groups=listed_groups(groups, series, is_capped=is_capped),
         groups_in_all=len(groups),
+        is_capped=is_capped,
     )
 
 
@@ -169,6 +177,7 @@ def read(question: Question, *, window: str | None = None, group_by: str = "") -
         zone=question.customer.zone,
         group_by=[group_by] if group_by else [],
         filters={question.group_by: question.only} if question.only else {},
+        takes_others=True,
     )
 
 
@@ -268,10 +277,19 @@ def table_rows(
     ]
 
 
-def listed_groups(groups: dict[Name, Decimal], series: Sequence[Name]) -> list[Group]:
+def listed_groups(
+    groups: dict[Name, Decimal], series: Sequence[Name], *, is_capped: bool
+) -> list[Group]:
     greatest = max(groups.values(), default=ZERO)
     numbers = {name: number for number, name in enumerate(series)}
     return [
-        Group(shown_name(name), name, value, share(value, greatest), numbers.get(name))
+        Group(
+            name=shown_name(name),
+            # What is left of a capped property is no value of an event.
+            filter_value=None if is_capped and name == OTHER else name,
+            value=value,
+            share=share(value, greatest),
+            series=numbers.get(name),
+        )
         for name, value in list(groups.items())[:MOST_GROUPS_LISTED]
     ]

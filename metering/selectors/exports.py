@@ -24,6 +24,7 @@ from metering.selectors.usage import (
     check_window,
     laid_out,
     usage_rows,
+    with_corrections,
 )
 from metering.selectors.usage_plan import Question, plan_reading
 from metering.selectors.usage_sql import UsageStatement
@@ -89,7 +90,7 @@ def answer_in_pieces(question: Question) -> Iterator[tuple[Any, ...]]:
 
     Word that the roll-ups were cut anew or corrected meanwhile comes before any row of theirs.
     """
-    [question] = laid_out(question)
+    [question] = laid_out(with_corrections(question))
     statement = UsageStatement(question, plan_reading(question))
     with connection.chunked_cursor() as cursor:
         cursor.execute(statement.sql, statement.params)

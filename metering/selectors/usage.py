@@ -149,14 +149,17 @@ def usage_by_customer(
 
 
 def answers(question: Question) -> Iterator[tuple[Any, ...]]:
-    """Yield rows of customer id, number of the window from 1, groups and value."""
+    """Yield rows of customer id, number of the window from 1, groups and value.
+
+    Nearly always roll-ups hold every correction, so at first none is looked for: the statement
+    that answers tells of those it does not know, and is asked again.
+    """
     for each in laid_out(question):
         yield from answer(each)
 
 
 def laid_out(question: Question) -> Iterator[Question]:
     """Yield the question for the customers whose roll-ups are cut alike, with their layout."""
-    question = with_corrections(question)
     layouts = layouts_of(question.meter, question.customer_ids)
     alike: dict[str, list[int]] = defaultdict(list)
     for customer_id in question.customer_ids:
@@ -195,7 +198,7 @@ def answer(question: Question) -> Iterator[tuple[Any, ...]]:
     outdated = {row[0] for row in rows if row[-1]}
     yield from (row[:-1] for row in rows if row[0] not in outdated)
     if outdated:
-        yield from answers(replace(question, customer_ids=sorted(outdated)))
+        yield from answers(with_corrections(replace(question, customer_ids=sorted(outdated))))
 
 
 def check_readable(question: Question, rows: Iterable[Sequence[Any]]) -> None:

@@ -8,6 +8,8 @@ from django.test import Client
 
 from customers.models import Customer
 from metering.models import Meter
+from metering.selectors import cardinality
+from metering.services.folding import fold_pending
 from tests import factories
 from tests.billing.portal.events import report
 from tests.billing.portal.pages import words
@@ -119,6 +121,24 @@ def test_more_groups_than_colours_are_summed_up(client: Client, acme: Customer) 
     assert "All others" in legend
     # 3 + 2 + 1 of 45, on an axis that ends at 50
     assert re.search(r'class="s6" x="[\d.]+" y="[\d.]+" width="8" height="12.00"', page.text)
+
+
+def test_what_is_left_of_too_many_values_is_told_to_be_the_rest(
+    client: Client, acme: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cardinality, "MOST_VALUES", 5)
+    monkeypatch.setattr(cardinality, "KEPT_VALUES", 2)
+    factories.make_meter("calls", unit="calls", group_by=["endpoint"])
+    for number in range(6):
+        report(acme, "2026-03-10T09:00", number + 1, endpoint=f"/v1/{number}")
+    fold_pending(at=factories.NOW)
+
+    page = client.get(USAGE, {"group_by": "endpoint"})
+
+    assert "other 10 /v1/5 6 /v1/4 5 There are too many values" in words(page)
+    assert "21 calls" in words(page)
+    assert "only=%2Fv1%2F5" in page.text
+    assert "only=other" not in page.text
 
 
 def test_properties_of_events_are_text(client: Client, acme: Customer) -> None:
