@@ -26,7 +26,7 @@ type Serve = Callable[[], tuple[subprocess.Popen[str], str]]
 
 MANAGE = [sys.executable, "manage.py"]
 START_SECONDS = 60
-STOP_SECONDS = 20
+STOP_SECONDS = 60
 
 
 def variables(folder: Path) -> dict[str, str]:

@@ -71,7 +71,7 @@ def test_a_customers_documents_come_complete_and_without_drafts(
     acme: Customer, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     run_nightly(at=instant("2026-04-02"))
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         found = [(each.number, len(each.lines.all())) for each in issued_invoices(acme)]
     assert [lines for _, lines in found] == [1, 1, 1]
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, override
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 # What to do with a body: a status to answer with, or None to hang up without an answer.
 type Behaviour = Callable[[list[dict[str, Any]]], int | None]
 

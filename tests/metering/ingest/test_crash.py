@@ -14,7 +14,7 @@ from tests.metering.ingest.servers import Sender, WebServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 SENDERS = 3
 BATCHES = 120
 BATCH_SIZE = 100

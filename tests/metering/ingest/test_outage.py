@@ -44,7 +44,7 @@ def documents(number: int) -> list[dict[str, Any]]:
 
 
 def wait_for(sender: Sender, status: int, times: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while sender.statuses[status] < times:
         assert time.monotonic() < deadline, dict(sender.statuses)
         time.sleep(0.01)

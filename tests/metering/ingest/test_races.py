@@ -20,7 +20,7 @@ from tests.metering.ingest.reports import counts, event, partitions_in_use, repo
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture(autouse=True)
