@@ -36,10 +36,11 @@ from billing.services.catalog import create_plan
 from billing.services.invoicing import bill_customers
 from billing.services.nightly import run_nightly
 from customers.models import Customer
-from metering.models import IngestBatch
+from metering.models import IngestBatch, Meter
 from metering.services.folding import fold_pending
 from metering.services.meters import create_meter
 from metering.services.partitions import make_partitions
+from metering.tasks import fill_meter
 
 CUSTOMERS = int(os.environ.get("BENCH_CUSTOMERS", "10000"))
 ROUNDS = 3
@@ -93,6 +94,7 @@ def run() -> Iterator[Result]:
 @contextmanager
 def helper() -> Iterator[None]:
     """Have a background worker take tasks, as on a server; wait until it takes the first."""
+    OrmQ.objects.all().delete()
     with program([sys.executable, "manage.py", "qcluster"]):
         async_task("billing.tasks.help_nightly", 0)
         deadline = time.monotonic() + START_SECONDS
@@ -116,6 +118,8 @@ def prepare_plan() -> None:
     create_meter(at=BEGIN, key="n-calls", aggregation="count", **event)
     create_meter(at=BEGIN, key="n-bytes", aggregation="sum", value_property="bytes", **event)
     create_meter(at=BEGIN, key="n-level", aggregation="max", value_property="level", **event)
+    for meter in Meter.objects.filter(key__startswith="n-"):
+        fill_meter(meter.pk)
     tiers = [
         {"up_to": "1000", "unit_amount": "0.01"},
         {"up_to": None, "unit_amount": "0.005", "flat_amount": "1"},

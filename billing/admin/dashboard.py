@@ -272,8 +272,9 @@ def run_tile(facts: Facts) -> Tile:
     run, trouble = facts.run, run_trouble(facts.run, facts.at)
     if run is None:
         return Tile("Last nightly run", ("none",), trouble, run_address(run), "warning")
+    done = f", {run.customers:,} of {run.customers_total:,} customers" if is_running(run) else ""
     note = (
-        f"{run.get_status_display()}: {run.invoices_drafted:,} drafted, "
+        f"{run.get_status_display()}{done}: {run.invoices_drafted:,} drafted, "
         f"{run.invoices_finalized:,} issued, {run.invoices_pushed:,} pushed"
     )
     return Tile(
@@ -283,6 +284,10 @@ def run_tile(facts: Facts) -> Tile:
         run_address(run),
         "danger" if trouble else "success",
     )
+
+
+def is_running(run: BillingRun) -> bool:
+    return run.status == BillingRun.Status.RUNNING
 
 
 def run_address(run: BillingRun | None) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, override
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
 
 from billing.admin import words
 from billing.models import BillingRun
+from billing.services.nightly import STEPS
 from config.admin import (
     ChoicesDropdownFilter,
     DayRangeFilter,
@@ -19,6 +22,10 @@ from config.admin import (
     register,
 )
 from config.queue import enqueue_on_commit
+
+# How often the page of a run that is under way is loaded anew.
+REFRESH_SECONDS = 5
+MOST_FAILURES = 200
 
 
 @register(BillingRun)
@@ -95,13 +102,31 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
         enqueue_on_commit("billing.tasks.nightly_again", run.pk)
         return "A run is queued. It appears in the list when it starts."
 
+    @override
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        response = super().change_view(request, object_id, form_url, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data is not None:
+            run = response.context_data.get("original")
+            if run is not None and run.status == BillingRun.Status.RUNNING:
+                response["Refresh"] = str(REFRESH_SECONDS)
+        return response
+
     @display(description="Progress")
     def progress(self, run: BillingRun) -> str:
-        return f"{run.customers:,} of {run.customers_total:,} customers"
+        return words.run_progress(run)
 
     @display(description="Seconds by step")
     def seconds(self, run: BillingRun) -> str:
-        return words.lines_of(f"{step}: {taken}" for step, taken in run.durations.items()) or "-"
+        # The database keeps no order of names.
+        names = [*STEPS, *run.durations]
+        taken = sorted(run.durations.items(), key=lambda each: names.index(each[0]))
+        return words.lines_of(f"{step}: {seconds}" for step, seconds in taken) or "-"
 
     @display(description="Status", ordering="status")
     def status_badge(self, run: BillingRun) -> str:
@@ -109,9 +134,9 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
 
     @display(description="Took")
     def took(self, run: BillingRun) -> str:
-        if run.finished_at is None:
-            return "-"
-        return f"{(run.finished_at - run.started_at).total_seconds():.1f} s"
+        """Return how long a run took, or has taken so far."""
+        seconds = ((run.finished_at or timezone.now()) - run.started_at).total_seconds()
+        return f"{seconds:,.1f} s" if run.finished_at else f"{seconds:,.0f} s so far"
 
     @display(description="Failures")
     def failure_count(self, run: BillingRun) -> int:
@@ -119,4 +144,7 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
 
     @display(description="Failures")
     def failure_lines(self, run: BillingRun) -> str:
-        return words.lines_of(words.failure(entry) for entry in run.failures) or "None"
+        shown = [words.failure(entry) for entry in run.failures[:MOST_FAILURES]]
+        if more := len(run.failures) - len(shown):
+            shown.append(f"and {more:,} more")
+        return words.lines_of(shown) or "None"

@@ -85,6 +85,23 @@ def run_badge(run: BillingRun) -> SafeString:
     return badge(run.get_status_display(), RUN_TONES[run.status])
 
 
+def run_progress(run: BillingRun) -> SafeString:
+    """Return how many customers a run has served, drawn and in words."""
+    if not run.customers_total:
+        return format_html("{}", "No customers to serve, or not counted yet")
+    percent = run.customers * 100 // run.customers_total
+    return format_html(
+        '<progress class="tp-progress" value="{}" max="{}">{} %</progress>'
+        "<span>{} of {} customers ({} %)</span>",
+        run.customers,
+        run.customers_total,
+        percent,
+        f"{run.customers:,}",
+        f"{run.customers_total:,}",
+        percent,
+    )
+
+
 def price_list(version: PlanVersion) -> SafeString:
     """Return a version's prices in the words customers read, one to a line."""
     return lines_of(format_html("{}: {}", name, words) for name, words in words_of(version))

@@ -32,6 +32,8 @@ from metering.services.folding import fold_pending
 
 logger = logging.getLogger(__name__)
 
+STEPS = ("usage", "late usage", "credits", "invoices", "Stripe", "overdue", "e-mails")
+
 
 def run_nightly(*, at: datetime) -> BillingRun:
     """Do all that is due as of `at`, and record it.

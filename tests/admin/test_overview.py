@@ -211,3 +211,19 @@ def test_the_overview_takes_a_constant_number_of_queries(desk: Client, shop: Cus
 
     assert len(after) == len(before)
     check_budget("index", len(after))
+
+
+def test_a_run_under_way_shows_how_far_it_is_and_loads_itself_anew(
+    desk: Client, now: datetime
+) -> None:
+    run = BillingRun.objects.create(
+        at=now, customers=65, customers_total=100, durations={"credits": "1.5", "usage": "2.5"}
+    )
+    address = f"/admin/billing/billingrun/{run.pk}/change/"
+    page = desk.get(address)
+    words = page.content.decode()
+    assert page["Refresh"] == "5"
+    assert "65 of 100 customers (65 %)" in words
+    assert words.index("usage: 2.5") < words.index("credits: 1.5")
+    BillingRun.objects.update(status=BillingRun.Status.FAILED)
+    assert "Refresh" not in desk.get(address)
