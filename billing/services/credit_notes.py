@@ -287,10 +287,13 @@ def adjusted(
     )
     draft.settled = settled(of, draft.total, Settlement.CREDIT)
     notes = [issue_note(draft, at=at)]
-    for other in other_bills(lines, invoice) if excess else ():
+    # A line of this invoice that gave something back left less of it than it billed: what it gave
+    # back was billed, and is still there, on an earlier one.
+    same = [*lines, *(line for line in of.lines if line.amount < 0)]
+    for other in other_bills(same, invoice) if excess else ():
         other.customer = invoice.customer
         elsewhere = creditable(other)
-        part = same_charges(elsewhere, lines, excess)
+        part = same_charges(elsewhere, same, excess)
         if part.net:
             excess -= part.net
             note = note_of_part(

@@ -1,0 +1,96 @@
+"""More figures worked out by hand: currencies, intervals, time zones, pauses and prepaid fees."""
+
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from billing.models import CreditNote
+from tests.billing.figures.outsider import Outsider
+from tests.billing.figures.test_lives import SEATS
+from tests.billing.figures.test_outside_figures import flat
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def outsider(operator: APIClient) -> Outsider:
+    return Outsider(operator)
+
+
+@pytest.mark.parametrize(
+    ("amount", "terms", "customer", "start", "night", "total"),
+    [
+        # 184 of 365 days; 5 days of a week that begins on Monday.
+        ("365", {"interval": "year"}, {}, "2026-07-01T00:00:00Z", "2027-01-02", "184.00"),
+        ("7", {"interval": "week"}, {}, "2026-01-07T09:00:00Z", "2026-01-13", "5.00"),
+        # 20 of 31 days, without and with three decimals.
+        ("1000", {}, {"currency": "JPY"}, "2026-01-12T00:00:00Z", "2026-02-02", "645"),
+        ("10", {}, {"currency": "KWD"}, "2026-01-12T00:00:00Z", "2026-02-02", "6.452"),
+        # The last day of January in Honolulu; all of February in Kiritimati.
+        ("31", {}, {"time_zone": "Pacific/Honolulu"}, "2026-01-31T20:00:00Z", "2026-02-03", "1.00"),
+        (
+            "31",
+            {},
+            {"time_zone": "Pacific/Kiritimati"},
+            "2026-01-31T12:00:00Z",
+            "2026-03-02",
+            "31.00",
+        ),
+        # A quarter of 90 days, begun in its last month; a month whose clock is set forward.
+        ("90", {"interval": "quarter"}, {}, "2026-03-01T00:00:00Z", "2026-04-02", "31.00"),
+        ("31", {}, {"time_zone": "Europe/Paris"}, "2026-03-28T23:00:00Z", "2026-04-02", "3.00"),
+    ],
+)
+def test_a_first_part_of_a_period_costs_its_days(
+    outsider: Outsider, amount: str, terms: Any, customer: Any, start: str, night: str, total: str
+) -> None:
+    currency = customer.get("currency", "USD")
+    outsider.plan(flat(amount), currency=currency, **terms)
+    outsider.customer(**customer)
+    outsider.subscribe(start)
+    outsider.night(f"{night}T00:00:00Z")
+    assert outsider.totals() == [total]
+
+
+def test_a_year_from_a_leap_day_is_whole(outsider: Outsider) -> None:
+    outsider.plan(flat("366"), interval="year")
+    outsider.customer()
+    outsider.subscribe("2024-02-29T00:00:00Z", anchor="anniversary")
+    outsider.night("2026-03-02T00:00:00Z")
+    assert [(each["period_end"][:10], each["total"]) for each in outsider.invoices()] == [
+        ("2025-02-28", "366.00"),
+        ("2026-02-28", "366.00"),
+    ]
+
+
+def test_a_pause_over_the_end_of_a_month_costs_the_days_beside_it(outsider: Outsider) -> None:
+    """20 of 31 days, then 14 of 28."""
+    outsider.plan(flat("31"))
+    outsider.customer()
+    subscription = outsider.subscribe("2026-01-01T00:00:00Z")
+    outsider.post(f"subscriptions/{subscription}/pause", at="2026-01-21T00:00:00Z")
+    outsider.post(f"subscriptions/{subscription}/resume", at="2026-02-15T00:00:00Z")
+    outsider.night("2026-03-02T00:00:00Z")
+    assert outsider.totals() == ["20.00", "15.50"]
+
+
+def test_units_in_advance_are_charged_and_given_back_by_their_days(outsider: Outsider) -> None:
+    """155 in advance; two more for 21 days are 42; all seven for the 11 days from the 21st back.
+
+    The second invoice is over 42 alone, so that 35 are given back on the first.
+    """
+    outsider.plan(SEATS | {"timing": "advance"})
+    outsider.customer()
+    subscription = outsider.subscribe("2026-01-01T00:00:00Z", quantities={"seats": "5"})
+    outsider.night("2026-01-01T01:00:00Z")
+    outsider.change(subscription, "2026-01-11T00:00:00Z", quantities={"seats": "7"})
+    outsider.night("2026-01-11T01:00:00Z")
+    outsider.post(f"subscriptions/{subscription}/cancel", at="2026-01-20T12:00:00Z")
+    outsider.night("2026-01-21T00:00:00Z")
+    assert outsider.totals() == ["155.00", "42.00"]
+    notes = CreditNote.objects.order_by("pk").select_related("invoice")
+    assert [(str(note.total), str(note.invoice)) for note in notes] == [
+        ("42.00", "INV-000002"),
+        ("35.00", "INV-000001"),
+    ]
