@@ -21,8 +21,9 @@ from customers.models import Customer
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
-# Long enough for the other to come, where nothing keeps it away.
-MEETING_SECONDS = 5
+# Long enough for the other to come, where nothing keeps it away; where a lock does, nobody comes.
+MEETING_SECONDS = 30
+VAIN_SECONDS = 1
 
 
 @pytest.fixture
@@ -40,14 +41,15 @@ def paid(acme: Customer) -> Invoice:
 
 
 @pytest.fixture
-def meeting(monkeypatch: pytest.MonkeyPatch) -> None:
+def meeting(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Let two that have read what is left wait for each other before they write."""
     barrier = Barrier(2)
+    seconds = MEETING_SECONDS if "unguarded" in request.fixturenames else VAIN_SECONDS
 
     def read_and_wait(invoice: Invoice) -> Any:
         found = selectors.creditable(invoice)
         with suppress(BrokenBarrierError):
-            barrier.wait(MEETING_SECONDS)
+            barrier.wait(seconds)
         return found
 
     monkeypatch.setattr(crediting, "creditable", read_and_wait)

@@ -34,6 +34,12 @@ def strict(settings: Settings) -> Settings:
     return settings
 
 
+@pytest.fixture(autouse=True)
+def quick_pdfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is attached is tested with the documents; making it takes long."""
+    monkeypatch.setattr("billing.services.pdfs.pdf_of", lambda html, **said: b"%PDF-1.7")
+
+
 @pytest.fixture
 def invoice(acme: Customer) -> Invoice:
     line = OneOffLine("Work", Decimal(100))

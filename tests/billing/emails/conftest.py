@@ -22,6 +22,12 @@ def switched_on(settings: Settings) -> Settings:
     return settings
 
 
+@pytest.fixture(autouse=True)
+def quick_pdfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is attached is tested with the documents; making it takes long."""
+    monkeypatch.setattr("billing.services.pdfs.pdf_of", lambda html, **said: b"%PDF-1.7")
+
+
 @pytest.fixture
 def bill(acme: Customer) -> Bill:
     def billed(amount: str = "100.00") -> Invoice:
