@@ -152,6 +152,12 @@ def give_up(*_: object) -> None:
 
 class LifeTest(TestCase):
     @example(zone="UTC", timing="arrears", actions=[("call", 0, 1), ("night", 1309, False)], end=0)
+    @example(
+        zone="UTC",
+        timing="advance",
+        actions=[("night", 1, False), ("seats", 200, 9), ("night", 201, False)],
+        end=300,
+    )
     @settings(max_examples=25)
     @given(
         zone=st.sampled_from(ZONES),
