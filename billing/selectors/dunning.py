@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Q
 
-from billing.models import DunningCase, Email, Invoice
+from billing.models import DunningCase, Email, Invoice, StripePush
 from billing.models.invoices import InvoiceQuerySet
 from customers.models import Customer
 
@@ -14,9 +14,13 @@ DAY = timedelta(days=1)
 
 
 def owed_invoices() -> InvoiceQuerySet:
-    """Return open invoices on which something is left to pay."""
+    """Return open invoices on which something is left to pay, and that can be paid.
+
+    What is too little for Stripe to collect is nobody's fault who does not pay it.
+    """
     left = F("amount_paid") + F("amount_credited")
-    return Invoice.objects.filter(status=Invoice.Status.OPEN, total__gt=left).exclude(due_at=None)
+    owed = Invoice.objects.filter(status=Invoice.Status.OPEN, total__gt=left).exclude(due_at=None)
+    return owed.exclude(stripe_push__status=StripePush.Status.BELOW_MINIMUM)
 
 
 def overdue_invoices(customer: Customer, at: datetime) -> list[Invoice]:

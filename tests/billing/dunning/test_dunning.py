@@ -11,7 +11,7 @@ from django.test import Client
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from billing.models import DunningCase, Email, Invoice
+from billing.models import DunningCase, Email, Invoice, StripePush
 from billing.services.crediting import CreditWish, create_credit_note
 from billing.services.invoicing import void_invoice
 from billing.services.nightly import run_nightly
@@ -63,6 +63,15 @@ def pay(invoice: Invoice, at: datetime = DUE, amount: str = "100") -> None:
         amount=Decimal(amount),
         paid_at=at,
     )
+
+
+def test_nobody_is_dunned_for_what_stripe_finds_too_little_to_collect(invoice: Invoice) -> None:
+    push = StripePush.objects.create(invoice=invoice, status=StripePush.Status.BELOW_MINIMUM)
+    night(40)
+    assert (reminders(), DunningCase.objects.count()) == ([], 0)
+    push.delete()
+    night(41)
+    assert (reminders(), DunningCase.objects.count()) == (["14"], 1)
 
 
 def test_reminders_go_out_on_their_days_and_once(invoice: Invoice) -> None:
