@@ -24,6 +24,7 @@ from decimal import (
     localcontext,
 )
 from fractions import Fraction
+from functools import cache
 
 LIMIT = Decimal(10) ** 30
 QUANTITY_PLACES = 30
@@ -52,11 +53,14 @@ def rounded(value: Decimal, unit: Decimal) -> Decimal:
 
 def cut(value: Decimal, places: int) -> Decimal:
     """Round a value to `places` decimal places if it has more, and leave it alone if not."""
-    *_, exponent = value.as_tuple()
-    if isinstance(exponent, int) and exponent >= -places:
-        return value
-    shorter = rounded(value, Decimal((0, (1,), -places)))
-    return value if shorter == value else shorter.normalize(_ROUNDING)
+    # Quicker than asking a decimal for its exponent.
+    shorter = value.quantize(_unit(places), context=_ROUNDING)
+    return value if shorter == value else rounded(shorter, shorter).normalize(_ROUNDING)
+
+
+@cache
+def _unit(places: int) -> Decimal:
+    return Decimal((0, (1,), -places))
 
 
 def quotient(value: Decimal, divisor: Decimal) -> Decimal:

@@ -11,7 +11,7 @@ from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from decimal import Decimal
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from billing.rating.arithmetic import LIMIT, QUANTITY_PLACES, RATE_PLACES, cut, plain
@@ -116,6 +116,11 @@ def _field_names(owner: type) -> tuple[str, ...]:
 field_names: Callable[[type], tuple[str, ...]] = cache(_field_names)
 
 
+@lru_cache(maxsize=256)
+def _known(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(names)
+
+
 def as_document(value: object) -> object:
     """Return a value of a price as JSON carries it: decimals as plain strings."""
     if isinstance(value, Decimal):
@@ -145,9 +150,9 @@ class Fields:
 
     def only(self, names: Collection[str], what: str) -> None:
         """Raise on the first field that is not one of `names`."""
-        unknown = self.document.keys() - names
-        for name in self.document if unknown else ():
-            if name in unknown:
+        known = _known(tuple(names))
+        for name in () if known.issuperset(self.document) else self.document:
+            if name not in known:
                 close = get_close_matches(str(name), names, 1)
                 advice = f'Did you mean "{close[0]}"?' if close else f"Write {listed(names)}."
                 raise PriceError(

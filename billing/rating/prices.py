@@ -6,14 +6,15 @@ The documents, their defaults and their rules are described in docs/pricing.md.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import override
+from functools import cache
+from typing import Any, override
 
 from billing.rating.arithmetic import exact_arithmetic
 from billing.rating.documents import Fields, Reader, choice_of
 from billing.rating.errors import PriceError
 from billing.rating.money import words_for_amount
 from billing.rating.price_models import PRICE_MODELS
-from billing.rating.price_models.base import TARIFF_READERS, Tariff
+from billing.rating.price_models.base import TARIFF_READERS, PriceModel, Tariff
 from billing.rating.proration import PRORATIONS
 from billing.rating.usage import UsageKind
 
@@ -59,11 +60,16 @@ _PRICE_READERS: dict[str, Reader] = {
 }
 
 
+@cache
+def _names_with(model: type[PriceModel[Any]]) -> tuple[str, ...]:
+    return (*Price.names(), *model.names())
+
+
 def parse_price(document: object, path: str = "") -> Price:
     """Read a price document found at `path`; raise `PriceError` on the first fault."""
     fields = Fields(document, path, what="a price")
     model = PRICE_MODELS[fields.choice("model", PRICE_MODELS)]
-    fields.only((*Price.names(), *model.names()), f"A {model.key} price")
+    fields.only(_names_with(model), f"A {model.key} price")
     key = fields.key("key")
     price = Price(
         model=model.parse(fields), **{"key": key, "name": key, **fields.given(_PRICE_READERS)}
