@@ -74,8 +74,13 @@ def credited_of_tax(key: str, notes: Sequence[CreditNote]) -> Decimal:
     return sum(amounts, ZERO)
 
 
-def other_bills(lines: Collection[InvoiceLine], invoice: Invoice) -> list[Invoice]:
-    """Return the other invoices that billed the charges of these lines, the latest first, locked."""
+def other_bills(
+    lines: Collection[InvoiceLine], invoice: Invoice, issued_with: Collection[int]
+) -> list[Invoice]:
+    """Return the other invoices that billed the charges of these lines, the latest first, locked.
+
+    `issued_with` are drafts that are as good as issued.
+    """
     same = Q(pk__in=[])
     for line in lines:
         same |= same_charge(line)
@@ -83,7 +88,7 @@ def other_bills(lines: Collection[InvoiceLine], invoice: Invoice) -> list[Invoic
     others = Invoice.objects.filter(
         Exists(billed), customer=invoice.customer_id, currency=invoice.currency
     )
-    found = others.filter(status__in=CREDITABLE).exclude(pk=invoice.pk)
+    found = others.filter(Q(status__in=CREDITABLE) | Q(pk__in=issued_with)).exclude(pk=invoice.pk)
     return list(found.order_by("-issued_at", "-pk").select_for_update())
 
 

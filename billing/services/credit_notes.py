@@ -4,7 +4,7 @@ Whoever writes one has locked the customer, and is in a transaction.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -45,6 +45,7 @@ MOVED = (
     "period_end", "document", "subscription_id", "billing_period_id", "billed_price_id", "part",
 )  # fmt: skip
 BEYOND = "Beyond what is left of the invoice"
+type ChargeOfLine = tuple[int | None, int | None, datetime]
 
 
 class Settlement(StrEnum):
@@ -244,32 +245,39 @@ def write_adjustments(
     customer: Customer,
     lines: Sequence[InvoiceLine],
     cutoff: dict[str, Any] | None,
+    beside: Sequence[Invoice],
     at: datetime,
 ) -> list[CreditNote]:
     """Give back what negative lines of a draft say, on the invoices that billed it.
 
     There is one credit note for each invoice that billed a line last. None gives back more than is
     left of its invoice: what is beyond that is given back on the other invoices that billed the
-    same, and what is left of none of them was given back before.
+    same, and what is left of none of them was given back before. `beside` are the drafts that are
+    being issued before this one.
     """
     by_invoice: dict[int, list[InvoiceLine]] = defaultdict(list)
     for line in lines:
         assert line.original is not None  # noqa: S101  # The caller takes no others.
         by_invoice[line.original.invoice_id].append(line)
     owed = Invoice.objects.select_for_update().order_by("pk").filter(pk__in=by_invoice)
-    originals = {each.pk: each for each in owed}
+    # One object for each, so that what a credit note takes off one is known to those that follow.
+    invoices = {each.pk: each for each in (*owed, *beside)}
     notes = []
     for pk, own in by_invoice.items():
-        invoice = originals[pk]
-        invoice.customer = customer
-        notes += adjusted(invoice, own, cutoff, at)
+        invoices[pk].customer = customer
+        of = creditable(invoices[pk])
+        note, excess = adjusted(of, own, cutoff, at)
+        notes.append(note)
+        if excess:
+            issued_with = [each.pk for each in beside]
+            notes += adjusted_elsewhere(of, own, excess, invoices, issued_with, at)
     return notes
 
 
 def adjusted(
-    invoice: Invoice, lines: Sequence[InvoiceLine], cutoff: dict[str, Any] | None, at: datetime
-) -> list[CreditNote]:
-    of = creditable(invoice)
+    of: Creditable, lines: Sequence[InvoiceLine], cutoff: dict[str, Any] | None, at: datetime
+) -> tuple[CreditNote, Decimal]:
+    """Give back what is left of an invoice; return the rest, before tax, beside the credit note."""
     content = [moved(line, position) for position, line in enumerate(lines)]
     net = sum((line.amount - line.discount for line in content), ZERO)
     excess = max(net - max(of.left.net, ZERO), ZERO)
@@ -279,31 +287,53 @@ def adjusted(
         of=of,
         lines=content,
         taxes=taxes_of(
-            of, taxes_with(of.left, net - excess, of.percents, invoice.currency), net - excess
+            of, taxes_with(of.left, net - excess, of.percents, of.invoice.currency), net - excess
         ),
         settled=Settled(ZERO, ZERO, ZERO, ZERO),
         reason=CreditNote.Reason.ADJUSTMENT,
         cutoff=cutoff,
     )
     draft.settled = settled(of, draft.total, Settlement.CREDIT)
-    notes = [issue_note(draft, at=at)]
-    # A line of this invoice that gave something back left less of it than it billed: what it gave
-    # back was billed, and is still there, on an earlier one.
-    same = [*lines, *(line for line in of.lines if line.amount < 0)]
-    for other in other_bills(same, invoice) if excess else ():
-        other.customer = invoice.customer
-        elsewhere = creditable(other)
-        part = same_charges(elsewhere, same, excess)
-        if part.net:
-            excess -= part.net
-            note = note_of_part(
-                elsewhere,
-                part,
-                settlement=Settlement.CREDIT,
-                reason=CreditNote.Reason.ADJUSTMENT,
-            )
-            notes.append(issue_note(note, at=at))
+    return issue_note(draft, at=at), excess
+
+
+def adjusted_elsewhere(
+    of: Creditable,
+    lines: Sequence[InvoiceLine],
+    excess: Decimal,
+    invoices: dict[int, Invoice],
+    issued_with: Collection[int],
+    at: datetime,
+) -> list[CreditNote]:
+    """Give back on other invoices what is beyond one, as far as they have it left.
+
+    A line of an invoice that gave something back left less of it than it billed: what it gave back
+    was billed, and is still there, on an earlier one; which may have been left less in that way too.
+    """
+    notes, known = [], 0
+    same = {charge_of(line): line for line in (*lines, *negative(of))}
+    while excess and len(same) > known:
+        known = len(same)
+        for found in other_bills(list(same.values()), of.invoice, issued_with):
+            other = invoices.setdefault(found.pk, found)
+            other.customer = of.invoice.customer
+            elsewhere = creditable(other)
+            part = same_charges(elsewhere, set(same), excess)
+            if part.net:
+                excess -= part.net
+                note = note_of_part(
+                    elsewhere,
+                    part,
+                    settlement=Settlement.CREDIT,
+                    reason=CreditNote.Reason.ADJUSTMENT,
+                )
+                notes.append(issue_note(note, at=at))
+            same |= {charge_of(line): line for line in negative(elsewhere)}
     return notes
+
+
+def negative(of: Creditable) -> list[InvoiceLine]:
+    return [line for line in of.lines if line.amount < 0]
 
 
 def moved(line: InvoiceLine, position: int) -> CreditNoteLine:
@@ -343,9 +373,8 @@ def beyond(content: Sequence[CreditNoteLine], excess: Decimal, of: Creditable) -
     )
 
 
-def same_charges(of: Creditable, lines: Sequence[InvoiceLine], most: Decimal) -> Part:
+def same_charges(of: Creditable, charges: set[ChargeOfLine], most: Decimal) -> Part:
     """Return the part of an invoice that gives back what it billed of the same charges."""
-    charges = {charge_of(line) for line in lines}
     there = {
         position: left
         for position, (line, left) in enumerate(zip(of.lines, of.left.lines, strict=True))
@@ -357,5 +386,5 @@ def same_charges(of: Creditable, lines: Sequence[InvoiceLine], most: Decimal) ->
     return part_by_lines(of.left, amounts, of.percents, of.invoice.currency)
 
 
-def charge_of(line: InvoiceLine) -> tuple[int | None, int | None, datetime]:
+def charge_of(line: InvoiceLine) -> ChargeOfLine:
     return line.billing_period_id, line.billed_price_id, line.period_start

@@ -59,19 +59,19 @@ def issue_drafts(drafts: Sequence[Issue], *, at: datetime, keeps_zero: bool = Fa
     on it back in credit notes. An invoice whose total is zero is paid at once.
     """
     issued = Issued()
-    kept, dropped = [], []
+    kept: list[Issue] = []
+    dropped: list[Invoice] = []
     for draft in drafts:
         if not keeps_zero and is_over_nothing(draft.lines):
             issued.skipped += 1
             dropped.append(draft.invoice)
             continue
-        issued.credit_notes += credit_what_is_negative(draft, at)
+        issued.credit_notes += credit_what_is_negative(draft, kept, at)
         if draft.lines and (keeps_zero or not is_over_nothing(draft.lines)):
             kept.append(draft)
         else:
             dropped.append(draft.invoice)
     drop(dropped)
-    read_what_is_credited(kept, issued.credit_notes)
     apply_credits(drafts=[(each.invoice, each.lines) for each in kept], at=at)
     # Lines come first: an issued invoice gets none any more. The number series, for which everybody
     # else waits, comes last.
@@ -127,29 +127,30 @@ def check_total(invoice: Invoice) -> None:
         )
 
 
-def credit_what_is_negative(draft: Issue, at: datetime) -> list[CreditNote]:
+def credit_what_is_negative(
+    draft: Issue, before: Iterable[Issue], at: datetime
+) -> list[CreditNote]:
     """Take the negative lines off a draft whose total is below zero, into credit notes.
 
-    A line that no issued invoice stands for stays where it is.
+    A line that no issued invoice stands for stays where it is. `before` are the drafts that are
+    being issued before it.
     """
     if draft.invoice.total + draft.invoice.credits >= 0:
         return []
     lines = [line for line in draft.lines if line.amount < 0 and line.original is not None]
     cutoff = None if draft.cutoff is None else draft.cutoff.document
-    notes = write_adjustments(customer=draft.invoice.customer, lines=lines, cutoff=cutoff, at=at)
+    notes = write_adjustments(
+        customer=draft.invoice.customer,
+        lines=lines,
+        cutoff=cutoff,
+        beside=[each.invoice for each in before],
+        at=at,
+    )
     moved = {line.pk for line in lines}
     InvoiceLine.objects.filter(pk__in=moved).delete()
     draft.lines = [line for line in draft.lines if line.pk not in moved]
     add_up(draft)
     return notes
-
-
-def read_what_is_credited(drafts: Iterable[Issue], notes: Sequence[CreditNote]) -> None:
-    """Note on drafts what credit notes that are issued before them take off them."""
-    ids = {note.invoice_id for note in notes}
-    amounts = dict(Invoice.objects.filter(pk__in=ids).values_list("pk", "amount_credited"))
-    for draft in drafts:
-        draft.invoice.amount_credited = amounts.get(draft.invoice.pk, draft.invoice.amount_credited)
 
 
 def add_up(draft: Issue) -> None:

@@ -1,8 +1,10 @@
 """More figures worked out by hand: currencies, intervals, time zones, pauses and prepaid fees."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db.models import Sum
 from rest_framework.test import APIClient
 
 from billing.models import CreditNote
@@ -94,3 +96,58 @@ def test_units_in_advance_are_charged_and_given_back_by_their_days(outsider: Out
         ("42.00", "INV-000002"),
         ("35.00", "INV-000001"),
     ]
+
+
+@pytest.fixture
+def seats(outsider: Outsider) -> int:
+    """Return a subscription to two kinds of units in advance, each 1.00 a day: five of both."""
+    outsider.plan(*[SEATS | {"key": key, "timing": "advance"} for key in ("seats", "desks")])
+    outsider.customer()
+    return outsider.subscribe("2026-01-01T00:00:00Z", quantities={"seats": "5", "desks": "5"})
+
+
+# What happens on which day of January before the last night: other units, an end, or a night.
+@pytest.mark.parametrize(
+    ("happens", "owed"),
+    [
+        # Raised twice, on invoices that each take off what the one before had billed: all three
+        # give back, until 50 + 28 + 48 for the seats and 100 for the desks are left.
+        (
+            [
+                *[(1, "night"), (11, {"seats": 7}), (11, "night"), (15, {"seats": 8})],
+                *[(15, "night"), (21, "end")],
+            ],
+            ["226.00", "0.00", "0.00"],
+        ),
+        # The first invoice gives back for its desks, and for seats of the second one too.
+        (
+            [
+                (1, "night"),
+                (6, {"seats": 6}),
+                (6, "night"),
+                (11, {"desks": 3}),
+                (12, "night"),
+                (4, "end"),
+            ],
+            ["30.00", "0.00", "0.00"],
+        ),
+        # More, then fewer, before any night: what is given back is on documents of the same night.
+        ([(11, {"seats": 7}), (21, {"seats": 2})], ["275.00", "0.00", "22.00"]),
+    ],
+)
+def test_units_in_advance_are_given_back_on_all_invoices_that_billed_them(
+    outsider: Outsider, seats: int, happens: list[tuple[int, Any]], owed: list[str]
+) -> None:
+    for day, what in happens:
+        at = f"2026-01-{day:02}T00:00:00Z"
+        if what == "night":
+            outsider.night(at)
+        elif what == "end":
+            outsider.post(f"subscriptions/{seats}/cancel", at=at)
+        else:
+            outsider.change(seats, at, quantities={key: str(units) for key, units in what.items()})
+    outsider.night("2026-01-22T00:00:00Z")
+    assert [each["amount_due"] for each in outsider.invoices()] == owed
+    given_back = CreditNote.objects.aggregate(total=Sum("total"))["total"]
+    totals = sum(map(Decimal, outsider.totals()))
+    assert totals - given_back == sum(map(Decimal, owed))
