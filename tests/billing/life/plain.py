@@ -1,9 +1,11 @@
 """What a subscription comes to, worked out in plain Python from what happened: no product code.
 
-Months are calendar months in the customer's zone. Each fee and each meter is priced once for each
-stretch in which nothing that it depends on changed, and rounded once.
+Periods are weeks, months or years in the customer's zone, those of the calendar or those from the
+day of the start on. Each fee and each meter is priced once for each stretch in which nothing that
+it depends on changed, and rounded once. An event counts as it was last put right.
 """
 
+from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,6 +15,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 CENT = Decimal("0.01")
+MONTHS = {"month": 1, "year": 12}
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,12 @@ class Life:
     """All that happened to one subscription, whenever it became known."""
 
     zone: ZoneInfo
+    interval: str
+    is_from_start: bool
     start: datetime
     end: datetime
     terms: list[Terms] = field(default_factory=list)
-    calls: list[datetime] = field(default_factory=list)
+    calls: dict[str, tuple[datetime, int]] = field(default_factory=dict)
 
 
 def total(life: Life) -> Decimal:
@@ -41,20 +46,20 @@ def total(life: Life) -> Decimal:
 
 
 def charges(life: Life) -> Iterator[tuple[str, Decimal]]:
-    for first, beyond in months(life):
+    for first, beyond in periods(life):
         start, end = max(first, life.start), min(beyond, life.end)
         if start >= end:
             continue
-        found = list(charges_of_month(life, start, end, first, beyond))
+        found = list(charges_of_period(life, start, end, first, beyond))
         yield from found
         yield "minimum", max(least(life, start, end, first, beyond) - together(found), Decimal(0))
 
 
-def charges_of_month(
+def charges_of_period(
     life: Life, start: datetime, end: datetime, first: datetime, beyond: datetime
 ) -> Iterator[tuple[str, Decimal]]:
     for begin, past, terms in stretches(life, start, end, lambda each: each.plan):
-        calls = sum(begin <= at < past for at in life.calls)
+        calls = sum(units for at, units in life.calls.values() if begin <= at < past)
         yield "calls", rounded(Fraction(tiers(calls) if terms.plan == "team" else calls * 3))
     for begin, past, _ in stretches(life, start, end, lambda each: each.plan):
         yield "base", rounded(31 * seconds(begin, past) / seconds(first, beyond))
@@ -68,7 +73,7 @@ def together(found: list[tuple[str, Decimal]]) -> Decimal:
 
 
 def least(life: Life, start: datetime, end: datetime, first: datetime, beyond: datetime) -> Decimal:
-    """A month of team comes to 80 at least; that is by the second, as its base fee is."""
+    """A period of team comes to 80 at least; that is by the second, as its base fee is."""
     parts = stretches(life, start, end, lambda each: each.plan)
     team = sum(seconds(begin, past) for begin, past, terms in parts if terms.plan == "team")
     return rounded(80 * Fraction(team) / seconds(first, beyond))
@@ -83,12 +88,25 @@ def tiers(calls: int) -> int:
     return 2 * min(calls, 10) + 3 * min(max(calls - 10, 0), 10) + 5 * max(calls - 20, 0)
 
 
-def months(life: Life) -> Iterator[tuple[datetime, datetime]]:
-    day = life.start.astimezone(life.zone).date().replace(day=1)
-    while midnight(day, life.zone) < life.end:
-        following = (day + timedelta(days=32)).replace(day=1)
-        yield midnight(day, life.zone), midnight(following, life.zone)
-        day = following
+def periods(life: Life) -> Iterator[tuple[datetime, datetime]]:
+    """Yield whole periods, from the one that the life begins in until it ends."""
+    number = 0
+    while (first := midnight(first_day(life, number), life.zone)) < life.end:
+        yield first, midnight(first_day(life, number + 1), life.zone)
+        number += 1
+
+
+def first_day(life: Life, number: int) -> date:
+    """Return the day a period begins: of a month without that day, the last one."""
+    day = life.start.astimezone(life.zone).date()
+    if life.interval == "week":
+        monday = day if life.is_from_start else day - timedelta(days=day.weekday())
+        return monday + timedelta(weeks=number)
+    if not life.is_from_start:
+        day = day.replace(day=1, month=1 if life.interval == "year" else day.month)
+    years, month = divmod(day.month - 1 + number * MONTHS[life.interval], 12)
+    year = day.year + years
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:

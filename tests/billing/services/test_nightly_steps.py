@@ -1,7 +1,6 @@
 """A night that ends at any of its statements, and is run again, leaves the same documents."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,38 +11,19 @@ from billing.services.nightly import run_nightly
 from billing.services.subscriptions import change_subscription
 from customers.models import Customer
 from tests import factories
+from tests.billing.killing import abandoned_cursors as abandoned_cursors
+from tests.billing.killing import ending_at, kills
 from tests.billing.plans import CALLS, FEE, publish_plan, subscribe
 from tests.billing.usage import instant, report_calls
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, *kills]
 AT = instant("2026-02-02")
 # Every statement would take minutes; a step that shares no factor with batches meets them all.
 STRIDE = 7
 
 
-class Killed(BaseException):  # It is no error: nothing may catch it.
-    pass
-
-
 class Undone(Exception):  # noqa: N818  # Rolls a trial back.
     pass
-
-
-def killer(number: int) -> Callable[..., Any]:
-    """Return a wrapper of statements that ends everything at the one with this number.
-
-    What follows is only what the database does for a connection that is gone: it rolls back.
-    """
-    left = number
-
-    def execute_or_die(execute: Any, *arguments: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left == -1:
-            raise Killed
-        return execute(*arguments)
-
-    return execute_or_die
 
 
 def documents() -> list[Any]:
@@ -87,14 +67,12 @@ def company() -> None:
 
 
 def die_and_run_again(number: int) -> list[Any]:
-    with suppress(Killed), connection.execute_wrapper(killer(number)):
+    with ending_at(number):
         run_nightly(at=AT)
     run_nightly(at=AT)
     return documents()
 
 
-# Nobody closes the cursors of what was killed.
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.usefixtures("company")
 def test_a_night_killed_at_any_statement_is_made_good_by_the_next() -> None:
     statements = 0
