@@ -58,8 +58,12 @@ def running_period(contract: Contract, at: datetime) -> SubscriptionPeriod:
     for period in [*contract.periods, contract.last_period]:
         if period is not None and period.period_start <= at < period.period_end:
             return period
-    *_, period = upcoming_periods(contract, at)
-    return period
+    if upcoming := list(upcoming_periods(contract, at)):
+        return upcoming[-1]
+    # A run as of a later instant has closed it already.
+    return SubscriptionPeriod.objects.get(
+        subscription=contract.subscription, period_start__lte=at, period_end__gt=at
+    )
 
 
 def upcoming_periods(contract: Contract, at: datetime) -> Iterator[SubscriptionPeriod]:

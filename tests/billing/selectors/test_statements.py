@@ -46,6 +46,13 @@ def test_a_preview_at_the_first_instant_of_a_period_counts_nothing(acme: Custome
     assert (amounts(found), found.period_start) == (["31.00", "0.00"], instant("2026-02-01"))
 
 
+def test_a_preview_says_the_same_after_a_run_as_of_later(acme: Customer) -> None:
+    subscription = subscribe(acme, "2026-01-01")
+    report_calls(acme, "2026-01-10", 3)
+    run_nightly(at=instant("2026-03-02"))
+    assert str(preview_invoice(subscription, instant("2026-01-20")).total) == "37.00"
+
+
 def test_a_preview_begins_where_the_latest_invoice_ends(acme: Customer) -> None:
     """In New York the last hours of January are left after a month that was cut in UTC."""
     subscription = subscribe(acme, "2026-01-01")
