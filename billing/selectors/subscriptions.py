@@ -141,7 +141,10 @@ def customers_to_bill(at: datetime) -> Iterator[int]:
 
 
 def customers_with_thresholds(at: datetime) -> Iterator[int]:
-    """Yield the ids of the customers on a plan whose open usage is billed at a limit."""
+    """Yield the ids of the customers on a plan whose open usage is billed at a limit.
+
+    One who is behind by whole periods is left out: closing those is the work of a nightly run.
+    """
     phases = SubscriptionPhase.objects.filter(
         Q(end_at=None) | Q(end_at__gt=at),
         plan_version__invoice_threshold__isnull=False,
@@ -149,7 +152,11 @@ def customers_with_thresholds(at: datetime) -> Iterator[int]:
     )
     running = SubscriptionQuerySet(Subscription).active(at).filter(phases__in=phases)
     ids = running.order_by("customer").values_list("customer", flat=True).distinct()
-    yield from ids.iterator(chunk_size=2000)
+    for customer_id in ids.iterator(chunk_size=2000):
+        subscriptions = running.filter(customer=customer_id).select_related("customer").distinct()
+        contracts = read_contracts(list(subscriptions)).values()
+        if all(len(list(upcoming_periods(each, at))) <= 1 for each in contracts):
+            yield customer_id
 
 
 def concerned(at: datetime) -> CustomerQuerySet:

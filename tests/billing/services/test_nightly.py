@@ -239,6 +239,14 @@ def test_open_usage_is_billed_at_its_threshold_between_nights(acme: Customer) ->
     assert totals() == [("INV-000001", "open", "4.00")]
 
 
+def test_periods_are_closed_by_a_night_and_not_by_the_look_for_thresholds(acme: Customer) -> None:
+    subscribe(acme, "2026-01-01", publish_plan(FEE, CALLS, invoice_threshold="4"))
+    report_calls(acme, "2026-01-10", 2)
+    assert nightly.bill_thresholds(at=instant("2026-03-10")) == 0
+    run("2026-01-11")
+    assert totals() == [("INV-000001", "open", "4.00")]
+
+
 def test_customers_billed_together_take_no_more_queries_when_they_are_more(
     acme: Customer,
 ) -> None:
