@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.api.filters import CustomerFilter
-from billing.api.serializers import ExactField, NewLineSerializer
+from billing.api.serializers import ExactField, NewLineSerializer, PlainField
 from billing.models import Invoice, OneOffCharge
 from billing.services import one_off
 from customers.api.views import ID_PATTERN, CustomerOwnedViewSet
@@ -27,8 +27,8 @@ class InvoiceOfChargeSerializer(serializers.Serializer[Invoice]):
 
 class ChargeSerializer(serializers.ModelSerializer[OneOffCharge]):
     customer = serializers.CharField(source="customer.key")
-    quantity = ExactField()
-    unit_amount = ExactField()
+    quantity = PlainField()
+    unit_amount = PlainField()
     amount = ExactField()
     status = serializers.ChoiceField(choices=OneOffCharge.Status.choices)
     invoice = InvoiceOfChargeSerializer(

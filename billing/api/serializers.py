@@ -19,6 +19,7 @@ from billing.models import (
     SubscriptionChange,
     SubscriptionPhase,
 )
+from billing.rating.arithmetic import plain, trimmed
 from config.api import InstantField, StrictSerializer
 from customers.models import Customer
 
@@ -32,6 +33,14 @@ class ExactField(serializers.Field[Any, Any, str, Any]):
     @override
     def to_representation(self, value: Any) -> str:
         return format(value, "f")
+
+
+class PlainField(ExactField):
+    """A quantity or a rate as a string, without the zeros at its end."""
+
+    @override
+    def to_representation(self, value: Any) -> str:
+        return plain(trimmed(value))
 
 
 @extend_schema_field({"oneOf": [{"type": "string", "format": "date-time"}, {"enum": [PERIOD_END]}]})

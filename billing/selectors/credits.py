@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from billing.models import CreditEntry, CreditGrant
 from billing.rating.credits import pay_with
+from billing.rating.money import round_amount
 from billing.selectors.sums import Amount
 from customers.models import Customer
 
@@ -87,9 +88,13 @@ def credit_balances(
     sums: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for balance in read_wallets([customer], at).of_customer[customer.pk]:
         sums[balance.grant.currency][balance.grant.kind] += balance.amount
-    kinds = CreditGrant.Kind
     return [
-        CreditBalance(currency, of[kinds.PAID], of[kinds.PROMOTIONAL], pending.get(currency, ZERO))
+        CreditBalance(
+            currency,
+            paid=round_amount(of[CreditGrant.Kind.PAID], currency),
+            promotional=round_amount(of[CreditGrant.Kind.PROMOTIONAL], currency),
+            pending=round_amount(pending.get(currency, ZERO), currency),
+        )
         for currency, of in sorted(sums.items())
     ]
 

@@ -208,6 +208,7 @@ def test_previews_leave_the_drafts_what_those_will_take(
         "30.00",
         "130.00",
     )
+    assert (balance["paid"], balance["promotional"]) == ("130.00", "0.00")
 
 
 @pytest.fixture

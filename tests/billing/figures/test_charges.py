@@ -51,6 +51,7 @@ def test_a_charge_is_on_the_next_invoice_and_on_no_other(outsider: Outsider, clo
     clock("2026-01-20")
     made = charge(outsider, quantity="1.5")
     assert (made["amount"], made["status"], made["invoice"]) == ("149.93", "waiting", None)
+    assert (made["quantity"], made["unit_amount"]) == ("1.5", "99.95")
     assert outsider.client.get("/api/v1/invoices/preview?customer=acme").json()["total"] == "159.93"
     for night in ("2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z", "2026-03-02T00:00:00Z"):
         outsider.night(night)
