@@ -40,5 +40,7 @@ def logging_settings(*, is_json: bool) -> dict[str, object]:
         "loggers": {
             name: {"handlers": [], "level": "INFO", "propagate": True}
             for name in ("django", "django.server", "django-q")
-        },
+        }
+        # These tell of every step they take.
+        | {name: {"level": "WARNING"} for name in ("weasyprint.progress", "fontTools")},
     }
