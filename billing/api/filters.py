@@ -7,9 +7,9 @@ from django_filters.rest_framework import (
     FilterSet,
     NumberFilter,
 )
-from django_filters.rest_framework import IsoDateTimeFilter as InstantFilter
 
 from billing.models import CreditNote, Invoice
+from config.api import InstantFilter
 
 
 class CustomerFilter(FilterSet):  # type: ignore[misc]  # django-filter has no types

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 # Nobody closes the cursors of what was killed; the fixture has them go before another test begins.
 kills = [
@@ -34,8 +34,15 @@ def ending_at(number: int) -> Iterator[None]:
     """
     with suppress(Killed), connection.execute_wrapper(killer(number)):
         yield
+    go_on_after_kill()
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_unlock_all()")
+
+
+def go_on_after_kill() -> None:
+    """Let the transaction of the test go on, whatever was to be rolled back within it."""
+    if connection.in_atomic_block:
+        transaction.set_rollback(False)
 
 
 def killer(number: int) -> Callable[..., Any]:
@@ -46,6 +53,8 @@ def killer(number: int) -> Callable[..., Any]:
         left -= 1
         if left == -1:
             raise Killed
+        if left < -1:
+            go_on_after_kill()
         return execute(*arguments)
 
     return execute_or_die

@@ -153,6 +153,22 @@ def test_lists_narrow_down(operator: APIClient, acme: Customer) -> None:
     assert operator.get(f"{INVOICES}?status=lost").status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("issued_before=1339-03-15T16:10:00.814-17:29", 200),
+        ("issued_from=0001-01-01T00:00:00%2B14:00", 422),
+        ("issued_from=2026-03-01T00:00:00", 422),
+        ("issued_from=soon", 422),
+        ("subscription=99999999999999999999", 200),
+    ],
+)
+def test_no_filter_of_a_list_breaks_it(operator: APIClient, query: str, status: int) -> None:
+    for resource in ("invoices", "credit-notes"):
+        if resource == "invoices" or query.startswith("issued"):
+            assert operator.get(f"/api/v1/{resource}?{query}").status_code == status, resource
+
+
 def test_a_page_of_invoices_costs_the_same_however_many_there_are(
     operator: APIClient, acme: Customer, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
