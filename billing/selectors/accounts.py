@@ -4,7 +4,7 @@ Everything is read for many customers at once, in a fixed number of queries.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -297,8 +297,3 @@ def read_ledger(period_ids: Sequence[int], drafts_count: bool = False) -> Ledger
 
 def key_of(line: InvoiceLine | CreditNoteLine) -> ChargeKey:
     return ChargeKey(line.billing_period_id or 0, line.billed_price_id or 0, line.period_start)
-
-
-def all_contracts(accounts: Iterable[Account]) -> Iterator[Contract]:
-    for account in accounts:
-        yield from account.contracts

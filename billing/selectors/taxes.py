@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from billing.rating.arithmetic import exact_arithmetic
-from billing.rating.money import round_amount
 from customers.models import Customer, TaxRate
 from customers.tax_ids import EU_COUNTRIES
 
-ONE_PERCENT = Decimal("0.01")
 EXEMPT = "No tax is charged: the customer is exempt."
 REVERSE_CHARGE = "Reverse charge: the customer is liable for the tax."
 REVERSE_CHARGE_EU = (
@@ -40,21 +37,6 @@ def taxation_of(customer: Customer) -> Taxation:
             is_european = customer.country in EU_COUNTRIES
             return Taxation(note=REVERSE_CHARGE_EU if is_european else REVERSE_CHARGE)
     return Taxation(tuple(customer.tax_rates.all()))
-
-
-def taxes_of_part(
-    taxes: Sequence[dict[str, Any]], base: Decimal, currency: str
-) -> list[dict[str, Any]]:
-    """Return the taxes of an issued document as they are on a part of it, at its own rates."""
-    with exact_arithmetic():
-        return [
-            {
-                **tax,
-                "base": f"{base:f}",
-                "amount": f"{round_amount(base * Decimal(tax['percent']) * ONE_PERCENT, currency):f}",
-            }
-            for tax in taxes
-        ]
 
 
 def tax_summary(

@@ -17,8 +17,6 @@ from billing.services.invoicing import lock_subscription, recompute_drafts
 from config.errors import DomainError, InvalidInputError, NotFoundError
 from config.validation import validate
 
-PERCENT_PLACES = 4
-
 
 @transaction.atomic
 def create_coupon(*, key: str, name: str, **fields: Any) -> Coupon:
