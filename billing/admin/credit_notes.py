@@ -39,7 +39,7 @@ from config.admin import (
     detail_action,
     display,
     link,
-    link_to,
+    linked,
     register,
     style,
 )
@@ -243,6 +243,8 @@ class CreditNoteAdmin(ReadOnlyAdmin[CreditNote]):
         "invoice_link", "customer_link", "sum", "tax_sum", "outcome", "refund", "pdf_link",
     )  # fmt: skip
     actions_detail = ("refunded",)
+    invoice_link = linked("invoice")
+    customer_link = linked("customer")
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[CreditNote]:
@@ -279,14 +281,6 @@ class CreditNoteAdmin(ReadOnlyAdmin[CreditNote]):
         if note.awaits_refund:
             return badge(f"to be sent {THROUGH[note.refund_through]}", "warning")
         return badge("sent", "success")
-
-    @display(description="Invoice")
-    def invoice_link(self, note: CreditNote) -> str:
-        return link_to(note.invoice)
-
-    @display(description="Customer")
-    def customer_link(self, note: CreditNote) -> str:
-        return link_to(note.customer)
 
     @display(description="PDF")
     def pdf_link(self, note: CreditNote) -> str:

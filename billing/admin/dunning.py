@@ -22,6 +22,7 @@ from config.admin import (
     detail_action,
     display,
     link_to,
+    linked,
     register,
 )
 
@@ -71,6 +72,7 @@ class DunningCaseAdmin(ReadOnlyAdmin[DunningCase]):
     )
     readonly_fields = ("customer_link", "state", "invoices")
     actions_detail = ("look",)
+    customer_link = linked("customer")
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[DunningCase]:
@@ -88,10 +90,6 @@ class DunningCaseAdmin(ReadOnlyAdmin[DunningCase]):
     def look(self, request: HttpRequest, case: DunningCase, values: dict[str, Any]) -> str:
         still = settle_dunning(customer_id=case.customer_id, at=timezone.now())
         return "Nothing is long overdue any more." if still is None else "It is still overdue."
-
-    @display(description="Customer")
-    def customer_link(self, case: DunningCase) -> str:
-        return link_to(case.customer)
 
     @display(description="State")
     def state(self, case: DunningCase) -> str:

@@ -29,6 +29,7 @@ from config.admin import (
     display,
     link,
     link_to,
+    linked,
     register,
 )
 from config.queue import enqueue_on_commit
@@ -112,6 +113,7 @@ class EmailAdmin(ReadOnlyAdmin[Email]):
     )
     readonly_fields = ("document_link", "customer_link", "state", "preview")
     actions_detail = ("again",)
+    customer_link = linked("customer")
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Email]:
@@ -140,10 +142,6 @@ class EmailAdmin(ReadOnlyAdmin[Email]):
     @display(description="About")
     def document_link(self, email: Email) -> str:
         return link_to(email.document)
-
-    @display(description="Customer")
-    def customer_link(self, email: Email) -> str:
-        return link_to(email.customer)
 
     @display(description="How it reads")
     def preview(self, email: Email) -> str:

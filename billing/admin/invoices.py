@@ -44,6 +44,7 @@ from config.admin import (
     display,
     link,
     link_to,
+    linked,
     page_action,
     register,
 )
@@ -197,6 +198,7 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
     actions_detail = (
         "recompute", "finalize", "push", "charge", "paid", "credit", "uncollectible", "void", "reissue",
     )  # fmt: skip
+    customer_link = linked("customer")
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Invoice]:
@@ -372,10 +374,6 @@ class InvoiceAdmin(ReadOnlyAdmin[Invoice]):
     def due_money(self, invoice: Invoice) -> str:
         return words.money(invoice.amount_due, invoice.currency)
 
-    @display(description="Customer")
-    def customer_link(self, invoice: Invoice) -> str:
-        return link_to(invoice.customer)
-
     @display(description="Subscription")
     def subscription_link(self, invoice: Invoice) -> str:
         if invoice.subscription is None:
@@ -421,10 +419,7 @@ class PaymentAdmin(ReadOnlyAdmin[Payment]):
     date_hierarchy = "paid_at"
     fields = ("invoice_link", "customer", "sum", "source", "external_id", "paid_at", "created_at")
     readonly_fields = ("invoice_link", "customer", "sum")
-
-    @display(description="Invoice")
-    def invoice_link(self, payment: Payment) -> str:
-        return link_to(payment.invoice)
+    invoice_link = linked("invoice")
 
     @display(description="Customer", ordering="invoice__customer__name")
     def customer(self, payment: Payment) -> str:

@@ -31,7 +31,7 @@ from config.admin import (
     badge,
     detail_action,
     display,
-    link_to,
+    linked,
     register,
 )
 from config.queue import enqueue_on_commit
@@ -155,6 +155,7 @@ class StripePushAdmin(ReadOnlyAdmin[StripePush]):
     )
 
     actions_detail = ("push",)
+    invoice_link = linked("invoice")
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[StripePush]:
@@ -170,10 +171,6 @@ class StripePushAdmin(ReadOnlyAdmin[StripePush]):
     )
     def push(self, request: HttpRequest, push: StripePush, values: dict[str, Any]) -> str:
         return push_queued(push.invoice)
-
-    @display(description="Invoice")
-    def invoice_link(self, push: StripePush) -> str:
-        return link_to(push.invoice)
 
     @display(description="Customer", ordering="invoice__customer__name")
     def customer(self, push: StripePush) -> str:
@@ -280,6 +277,7 @@ class StripeCustomerAdmin(ReadOnlyAdmin[StripeCustomer]):
         "updates",
     )
     actions_detail = ("charge_automatically", "send_invoices")
+    customer_link = linked("customer")
 
     @detail_action(
         "Charge automatically",
@@ -305,7 +303,3 @@ class StripeCustomerAdmin(ReadOnlyAdmin[StripeCustomer]):
     ) -> str:
         set_collection(customer=row, method=Collection.SEND_INVOICE)
         return "Coming invoices are sent."
-
-    @display(description="Customer")
-    def customer_link(self, row: StripeCustomer) -> str:
-        return link_to(row.customer)

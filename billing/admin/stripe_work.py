@@ -22,6 +22,7 @@ from config.admin import (
     detail_action,
     display,
     link_to,
+    linked,
     list_action,
     register,
 )
@@ -59,6 +60,7 @@ class StripeOperationAdmin(ReadOnlyAdmin[StripeOperation]):
     )
     readonly_fields = ("invoice_link", "status_badge", "what_happens_next")
     actions_detail = ("run",)
+    invoice_link = linked("invoice")
 
     @detail_action(
         "Try again",
@@ -70,10 +72,6 @@ class StripeOperationAdmin(ReadOnlyAdmin[StripeOperation]):
     def run(self, request: HttpRequest, operation: StripeOperation, values: dict[str, Any]) -> str:
         enqueue_on_commit("billing.tasks.run_stripe_operation", operation.pk)
         return f"{operation} is queued."
-
-    @display(description="Invoice")
-    def invoice_link(self, operation: StripeOperation) -> str:
-        return link_to(operation.invoice)
 
     @display(description="Status", ordering="status")
     def status_badge(self, operation: StripeOperation) -> str:

@@ -46,6 +46,7 @@ from config.admin import (
     detail_action,
     display,
     link_to,
+    linked,
     register,
 )
 
@@ -162,6 +163,7 @@ class SubscriptionAdmin(ServiceAdmin[Subscription]):
         "remove",
         "cancel",
     )
+    customer_link = linked("customer")
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
@@ -288,10 +290,6 @@ class SubscriptionAdmin(ServiceAdmin[Subscription]):
         if is_paused(row):
             return badge("paused", "warning")
         return badge("ends", "warning") if row.end_at else badge("active", "success")
-
-    @display(description="Customer")
-    def customer_link(self, row: Subscription) -> str:
-        return link_to(row.customer)
 
     @display(description="Plan")
     def version_link(self, row: Subscription) -> str:

@@ -27,7 +27,7 @@ from config.admin.facade import (
     badge,
 )
 from config.admin.forms import StyledForm, add_refusal, style
-from config.admin.links import change_url, grouped, link, link_to
+from config.admin.links import change_url, grouped, link, link_to, linked
 from config.admin.models import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin
 from config.admin.pages import Page, TallyportAdminSite, add_page
 
@@ -63,6 +63,7 @@ __all__ = [
     "grouped",
     "link",
     "link_to",
+    "linked",
     "list_action",
     "page_action",
     "register",

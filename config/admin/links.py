@@ -33,3 +33,13 @@ def link(address: str, text: object) -> SafeString:
 def link_to(instance: Model | None, text: object = None) -> str:
     """Return a link to a row's own page, or a dash for no row."""
     return "-" if instance is None else link(change_url(instance), text or instance)
+
+
+def linked(field: str) -> Callable[[Any, Any], str]:
+    """Return a column of an admin class that leads to the row which `field` refers to."""
+
+    @display(description=field.capitalize())
+    def column(admin: Any, row: Any) -> str:
+        return link_to(getattr(row, field))
+
+    return column

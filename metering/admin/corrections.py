@@ -18,6 +18,7 @@ from config.admin import (
     display,
     link,
     link_to,
+    linked,
     register,
 )
 from metering.exact_json import ExactEncoder
@@ -73,14 +74,11 @@ class CorrectionAdmin(ReadOnlyAdmin[Correction]):
         "by",
         "batch_link",
     )
+    customer_link = linked("customer")
 
     @display(description="Action", ordering="action")
     def action_badge(self, correction: Correction) -> str:
         return badge(correction.get_action_display(), ACTION_TONES[correction.action])
-
-    @display(description="Customer")
-    def customer_link(self, correction: Correction) -> str:
-        return link_to(correction.customer)
 
     @display(description="Event")
     def event_link(self, correction: Correction) -> str:

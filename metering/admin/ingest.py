@@ -21,6 +21,7 @@ from config.admin import (
     detail_action,
     display,
     link_to,
+    linked,
     list_action,
     register,
 )
@@ -115,6 +116,7 @@ class RefusedEventAdmin(ReadOnlyAdmin[RefusedEvent]):
     )
     readonly_fields = ("kind_badge", "customer_link", "batch_link")
     actions_detail = ("accept",)
+    customer_link = linked("customer")
 
     @detail_action(
         "Accept",
@@ -137,10 +139,6 @@ class RefusedEventAdmin(ReadOnlyAdmin[RefusedEvent]):
     @display(description="Kind", ordering="kind")
     def kind_badge(self, refused: RefusedEvent) -> str:
         return badge(refused.get_kind_display(), KIND_TONES[refused.kind])
-
-    @display(description="Customer")
-    def customer_link(self, refused: RefusedEvent) -> str:
-        return link_to(refused.customer)
 
     @display(description="Batch")
     def batch_link(self, refused: RefusedEvent) -> str:
