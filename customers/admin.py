@@ -35,6 +35,12 @@ from config.admin import (
 from customers import services
 from customers.models import ApiKey, Customer, Membership, TaxRate, User
 from customers.principals import Scope
+from customers.selectors import charged_rates
+from customers.tax_ids import EU_COUNTRIES
+
+REVERSE_CHARGE_HINT = (
+    "It has a VAT number: if you sell from another member state, its tax status is reverse charge."
+)
 
 
 class MemberInline(TabularInline[Membership, Customer]):
@@ -106,12 +112,15 @@ class CustomerAdmin(ServiceAdmin[Customer]):
     search_fields = ("key", "name", "email")
     inlines: ClassVar[Any] = (ApiKeyInline, MemberInline)
     autocomplete_fields = ("tax_rates",)
-    readonly_fields: ClassVar[tuple[str, ...]] = ("created_at", "suspended_at")
+    readonly_fields: ClassVar[tuple[str, ...]] = ("created_at", "suspended_at", "taxes_now")
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("key", "name", "email", "receives_emails", "created_at")}),
         ("Billing", {"fields": ("currency", "time_zone", "locale")}),
         ("Payment", {"fields": ("payment_days", "dunning", "suspended_at")}),
-        ("Tax", {"fields": ("tax_status", "tax_id", "tax_rates")}),
+        (
+            "Tax",
+            {"fields": ("tax_status", "tax_id", "tax_rates", "is_taxed_by_country", "taxes_now")},
+        ),
         (
             "Address",
             {
@@ -131,6 +140,10 @@ class CustomerAdmin(ServiceAdmin[Customer]):
     ) -> tuple[str, ...]:
         return self.readonly_fields if obj is None else (*self.readonly_fields, "key")
 
+    @display(description="Taxes now")
+    def taxes_now(self, customer: Customer) -> str:
+        return words_of_taxes(customer)
+
     @override
     def create_row(self, request: HttpRequest, values: dict[str, Any]) -> Customer:
         return services.create_customer(**values)
@@ -140,12 +153,42 @@ class CustomerAdmin(ServiceAdmin[Customer]):
         services.update_customer(customer=row, **values)
 
 
+def words_of_taxes(customer: Customer) -> str:
+    """Say what a customer is charged as things are, and why, or why nothing."""
+    if customer._state.adding:
+        return "-"
+    if customer.tax_status != Customer.TaxStatus.TAXABLE:
+        return f"None: {customer.get_tax_status_display().lower()}, as its invoices say."
+    rates = charged_rates(customer)
+    listed = ", ".join(f"{rate.name} {percent_of(rate)} ({rate.key})" for rate in rates)
+    if customer.tax_rates.all():
+        return f"{listed}: its own."
+    if not customer.is_taxed_by_country:
+        return "None: it has no tax rates and is not taxed by country."
+    if not customer.country:
+        return "None: its address names no country."
+    if not rates:
+        return f"None: no tax rate is charged by default in {customer.country}."
+    hint = f" {REVERSE_CHARGE_HINT}" if has_vat_number(customer) else ""
+    return f"{listed}: by default in {customer.country}.{hint}"
+
+
+def has_vat_number(customer: Customer) -> bool:
+    return customer.country in EU_COUNTRIES and bool(customer.tax_id)
+
+
+def percent_of(rate: TaxRate) -> str:
+    return f"{rate.percent.normalize():f} %"
+
+
 @register(TaxRate)
 class TaxRateAdmin(ServiceAdmin[TaxRate]):
     """Taxes that customers can be charged. A percent never changes: a new one is a new rate."""
 
-    list_display = ("name", "key", "percentage", "country", "region", "is_active")
-    list_filter = ("is_active", "country")
+    list_display = (
+        "name", "key", "percentage", "country", "region", "is_default", "is_active",
+    )  # fmt: skip
+    list_filter = ("is_active", "is_default", "country")
     search_fields = ("key", "name", "country", "region")
 
     @override
@@ -157,7 +200,7 @@ class TaxRateAdmin(ServiceAdmin[TaxRate]):
     @override
     def get_fields(self, request: HttpRequest, obj: TaxRate | None = None) -> Any:
         percent = "percent" if obj is None else "percentage"
-        return ("key", "name", percent, ("country", "region"), "is_active")
+        return ("key", "name", percent, ("country", "region"), "is_default", "is_active")
 
     @override
     def get_search_results(
@@ -169,7 +212,7 @@ class TaxRateAdmin(ServiceAdmin[TaxRate]):
 
     @display(description="Percent", ordering="percent")
     def percentage(self, rate: TaxRate) -> str:
-        return f"{rate.percent.normalize():f} %"
+        return percent_of(rate)
 
     @override
     def create_row(self, request: HttpRequest, values: dict[str, Any]) -> TaxRate:

@@ -52,7 +52,8 @@ def validate_currency(code: str) -> None:
 
 
 def validate_country(code: str) -> None:
-    if code not in COUNTRIES:
+    # Services write it in capitals.
+    if code.upper() not in COUNTRIES:
         raise ValidationError(f"{code!r} is no country by ISO 3166; write two letters such as FR.")
 
 
@@ -134,6 +135,11 @@ class TaxRate(models.Model):
     region = models.CharField(
         max_length=100, blank=True, help_text="A state or province, where the tax is one's own."
     )
+    is_default = models.BooleanField(
+        "charged by default",
+        default=False,
+        help_text="Taxable customers there that have no rates of their own are charged it.",
+    )
     is_active = models.BooleanField(
         default=True, help_text="Cleared, no further customer can be given it."
     )
@@ -145,7 +151,12 @@ class TaxRate(models.Model):
             models.CheckConstraint(
                 condition=models.Q(percent__gte=0, percent__lte=100),
                 name="customers_taxrate_percent_of_a_whole",
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(is_default=False) | ~models.Q(country=""),
+                name="customers_taxrate_default_of_a_country",
+                violation_error_message="Name the country whose customers are charged it.",
+            ),
         ]
         triggers = [
             pgtrigger.ReadOnly(name="a_rate_never_changes", fields=["key", "percent"]),
@@ -191,7 +202,7 @@ class Customer(models.Model):
     state = models.CharField(max_length=100, blank=True)
     postal_code = models.CharField(max_length=20, blank=True)
     country = models.CharField(
-        max_length=2, blank=True, help_text="Two letters by ISO 3166, such as FR."
+        max_length=2, blank=True, validators=[validate_country], help_text=COUNTRY_HELP
     )
     tax_status = models.CharField(
         max_length=20,
@@ -207,6 +218,11 @@ class Customer(models.Model):
         blank=True,
         related_name="customers",
         help_text="Each is worked out on its own; they add up.",
+    )
+    is_taxed_by_country = models.BooleanField(
+        "taxed by country",
+        default=True,
+        help_text="While it has no tax rates of its own, it is charged those of its country.",
     )
     grace_hours = models.PositiveIntegerField(
         null=True,
@@ -242,6 +258,9 @@ class Customer(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = CustomerQuerySet.as_manager()
+
+    # The default tax rates of its address, once a selector has read them.
+    rates_of_country: list[TaxRate] | None = None
 
     class Meta:
         ordering = ["name"]

@@ -39,7 +39,8 @@ class IssuedKey:
 def create_customer(*, key: str, name: str, **fields: Any) -> Customer:
     """Create a customer; raises InvalidInputError naming the first field that is wrong.
 
-    `tax_rates` are TaxRates; its invoices are taxed with all of them.
+    `tax_rates` are TaxRates; its invoices are taxed with all of them. With none it is charged those
+    of its country, unless `is_taxed_by_country` says no.
     """
     tax_rates = fields.pop("tax_rates", ())
     customer = Customer(key=key, name=name, **fields)
@@ -68,6 +69,8 @@ def update_customer(*, customer: Customer, **fields: Any) -> Customer:
     customer.save(update_fields=fields.keys() - {"tax_rates"})
     if "tax_rates" in fields:
         set_tax_rates(customer, fields["tax_rates"])
+    # What was read of the place where it was is no longer so.
+    customer.rates_of_country = None
     return customer
 
 
@@ -100,9 +103,17 @@ def set_tax_rates(customer: Customer, tax_rates: Sequence[TaxRate]) -> None:
 
 
 @transaction.atomic
-def create_tax_rate(*, key: str, name: str, **fields: Any) -> TaxRate:
-    """Create a tax that customers can be charged; raises as `create_customer` does."""
+def create_tax_rate(
+    *, key: str, name: str, is_default: bool | None = None, **fields: Any
+) -> TaxRate:
+    """Create a tax that customers can be charged; raises as `create_customer` does.
+
+    Unless `is_default` is said, the first rate of a country or region is its default, and no other.
+    """
     rate = TaxRate(key=key, name=name, **fields)
+    rate.country = rate.country.upper()
+    rate.is_default = is_first_of_its_place(rate) if is_default is None else is_default
+    check_default(rate)
     validate(rate)
     rate.save()
     return rate
@@ -120,9 +131,24 @@ def update_tax_rate(*, tax_rate: TaxRate, **fields: Any) -> TaxRate:
         fields.pop(name, None)
     for name, value in fields.items():
         setattr(tax_rate, name, value)
+    tax_rate.country = tax_rate.country.upper()
+    check_default(tax_rate)
     validate(tax_rate)
     tax_rate.save(update_fields=list(fields))
     return tax_rate
+
+
+def is_first_of_its_place(rate: TaxRate) -> bool:
+    same = TaxRate.objects.filter(country=rate.country, region__iexact=rate.region)
+    return bool(rate.country) and not same.filter(is_default=True, is_active=True).exists()
+
+
+def check_default(rate: TaxRate) -> None:
+    if rate.is_default and not rate.country:
+        raise InvalidInputError(
+            "A rate that is charged by default names the country whose customers are charged it.",
+            field="country",
+        )
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Exists, OuterRef, Q, prefetch_related_objects
+from django.db.models import Exists, OuterRef, Q
 
 from billing.models import (
     CouponRedemption,
@@ -26,6 +26,7 @@ from billing.rating.phases import Phase, known_phases
 from billing.selectors.one_offs import waiting_charges
 from billing.selectors.price_lists import PriceList, price_lists
 from customers.models import Customer
+from customers.selectors import prefetch_rates
 
 # Documents whose content is worked out from subscriptions, and worked out anew while they are
 # drafts. The others are issued as they are made.
@@ -155,7 +156,7 @@ def read_accounts(customers: Sequence[Customer], *, drafts_count: bool = False) 
 
     Whoever works drafts out anew does not count what they bill; for others `drafts_count`.
     """
-    prefetch_related_objects(customers, "tax_rates")
+    prefetch_rates(customers)
     subscriptions = list(
         Subscription.objects.filter(customer__in=customers)
         .select_related("plan_version__plan")

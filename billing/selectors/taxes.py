@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from customers.models import Customer, TaxRate
+from customers.selectors import charged_rates
 from customers.tax_ids import EU_COUNTRIES
 
 EXEMPT = "No tax is charged: the customer is exempt."
@@ -36,7 +37,7 @@ def taxation_of(customer: Customer) -> Taxation:
         case Customer.TaxStatus.REVERSE_CHARGE:
             is_european = customer.country in EU_COUNTRIES
             return Taxation(note=REVERSE_CHARGE_EU if is_european else REVERSE_CHARGE)
-    return Taxation(tuple(customer.tax_rates.all()))
+    return Taxation(charged_rates(customer))
 
 
 def tax_summary(

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from config.api import InstantField, StrictSerializer
 from customers.models import ApiKey, Customer, TaxRate
 from customers.principals import Scope
+from customers.selectors import charged_rates
 
 
 class PercentField(serializers.DecimalField):
@@ -18,13 +19,28 @@ class PercentField(serializers.DecimalField):
         return f"{Decimal(value).normalize():f}"
 
 
+class OwnTaxRatesField(serializers.ManyRelatedField):
+    """The rates of a customer's own by key, or null for those of its country."""
+
+    @override
+    def get_attribute(self, instance: Customer) -> Any:
+        rates = list(instance.tax_rates.all())
+        return None if not rates and instance.is_taxed_by_country else rates
+
+
 class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]):
-    tax_rates = serializers.SlugRelatedField(
-        slug_field="key",
-        queryset=TaxRate.objects.all(),
-        many=True,
+    tax_rates = OwnTaxRatesField(
+        child_relation=serializers.SlugRelatedField(
+            slug_field="key", queryset=TaxRate.objects.all()
+        ),
         required=False,
-        help_text="Keys of tax rates. Each is worked out on its own, and they add up.",
+        allow_null=True,
+        help_text="Keys of tax rates. Each is worked out on its own, and they add up. Null, as "
+        "left out, is for the default rates of the country; an empty list for none.",
+    )
+    charged_tax_rates = serializers.SerializerMethodField(
+        help_text="Keys of the rates that are charged as things are: its own or those of its "
+        "country; none if it is exempt or under reverse charge."
     )
 
     class Meta:
@@ -49,6 +65,7 @@ class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]
             "dunning",
             "suspended_at",
             "tax_rates",
+            "charged_tax_rates",
             "tax_status",
             "tax_id",
             "created_at",
@@ -57,15 +74,40 @@ class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]
         # The service checks the key: a taken one is a conflict, not a malformed field.
         extra_kwargs: dict[str, dict[str, Any]] = {"key": {"validators": []}}
 
+    def get_charged_tax_rates(self, customer: Customer) -> list[str]:
+        is_taxable = customer.tax_status == Customer.TaxStatus.TAXABLE
+        return [rate.key for rate in charged_rates(customer)] if is_taxable else []
+
+    @override
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "tax_rates" in attrs:
+            rates = attrs["tax_rates"]
+            attrs |= {"tax_rates": rates or [], "is_taxed_by_country": rates is None}
+        return attrs
+
 
 class TaxRateSerializer(StrictSerializer, serializers.ModelSerializer[TaxRate]):
     percent = PercentField(
         max_digits=7, decimal_places=4, min_value=Decimal(0), max_value=Decimal(100)
     )
+    is_default = serializers.BooleanField(
+        required=False,
+        help_text="Whether taxable customers in the country (and region) that have no rates of "
+        "their own are charged it. Left out, the first rate of a place is.",
+    )
 
     class Meta:
         model = TaxRate
-        fields = ["key", "name", "percent", "country", "region", "is_active", "created_at"]
+        fields = [
+            "key",
+            "name",
+            "percent",
+            "country",
+            "region",
+            "is_default",
+            "is_active",
+            "created_at",
+        ]
         extra_kwargs: dict[str, dict[str, Any]] = {"key": {"validators": []}}
 
 

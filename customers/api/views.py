@@ -22,6 +22,7 @@ from customers.api.serializers import (
 )
 from customers.models import ApiKey, Customer, TaxRate
 from customers.principals import Scope
+from customers.selectors import charged_rates, prefetch_rates
 
 # Keys hold dots and colons. The zero character is in none, and no database can look for it.
 KEY_PATTERN = "[^/\\0]+"
@@ -48,6 +49,12 @@ class CustomerViewSet(
     serializer_class = CustomerSerializer
     lookup_field = "key"
     lookup_value_regex = KEY_PATTERN
+
+    @override
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        prefetch_rates(page or [])
+        return page
 
     def create(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
@@ -78,7 +85,10 @@ class TaxRateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVi
         rates = super().get_queryset()
         if principal.sees_all_customers:
             return rates
-        return rates.filter(customers__in=Customer.objects.visible_to(principal)).distinct()
+        customers = list(Customer.objects.visible_to(principal))
+        prefetch_rates(customers)
+        charged = {rate.pk for customer in customers for rate in charged_rates(customer)}
+        return rates.filter(pk__in=charged)
 
     def create(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)

@@ -260,10 +260,13 @@ def test_customers_billed_together_take_no_more_queries_when_they_are_more(
         return len(queries)
 
     few = queries_of_a_night("2026-03-02")
-    for _ in range(8):
-        customer = factories.make_customer()
+    for country in ("DE", "FR") * 4:
+        factories.make_tax_rate(country=country)
+        customer = factories.make_customer(country=country)
         subscribe(customer, "2026-03-01", version)
-    assert queries_of_a_night("2026-04-02") <= few + 2
+    # The default tax rates of all their countries are one query more.
+    assert queries_of_a_night("2026-04-02") <= few + 3
+    assert Invoice.objects.filter(tax__gt=0).count() == 8
 
 
 def test_the_task_runs_as_of_now(acme: Customer) -> None:
