@@ -3,18 +3,20 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, override
+from typing import Any, ClassVar, NoReturn, override
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import InterfaceError, OperationalError
+from django.db.models import QuerySet
 from django.http import Http404
 from django.utils import timezone
 from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import DjangoFilterBackend, IsoDateTimeFilter
 from rest_framework import exceptions, status
-from rest_framework.fields import DateTimeField
+from rest_framework.fields import ChoiceField, DateTimeField, Field
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.parsers import JSONParser
+from rest_framework.relations import SlugRelatedField
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -149,8 +151,34 @@ class StrictFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # it has 
         return names
 
 
+class KeyField(SlugRelatedField[Any]):
+    """An object that is named by its key."""
+
+    default_error_messages = {"does_not_exist": "There is no {what} with the key {value!r}."}
+
+    def __init__(self, queryset: QuerySet[Any], **kwargs: Any) -> None:
+        super().__init__(slug_field="key", queryset=queryset, **kwargs)
+        self.what = queryset.model._meta.verbose_name
+
+    @override
+    def fail(self, key: str, **kwargs: Any) -> NoReturn:
+        super().fail(key, what=self.what, **kwargs)
+
+
+class OneOfField(ChoiceField):
+    """One of a few words."""
+
+    default_error_messages = {"invalid_choice": "{input!r} is none of {known}."}
+
+    @override
+    def fail(self, key: str, **kwargs: Any) -> NoReturn:
+        super().fail(key, known=", ".join(map(str, self.choices)), **kwargs)
+
+
 class StrictSerializer(Serializer[Any]):
     """A serializer that refuses fields it does not know: a misspelt one is never just ignored."""
+
+    serializer_choice_field: ClassVar[type[Field[Any, Any, Any, Any]]] = OneOfField
 
     @override
     def to_internal_value(self, data: Any) -> Any:

@@ -79,6 +79,7 @@ class Aggregation:
     combine: ClassVar[str]
     across: ClassVar[str] = "max(value)"
     windowed: ClassVar[bool] = False
+    windows: ClassVar[tuple[str, ...]] = ()
     fits_windows: ClassVar[bool] = False
     carries: ClassVar[bool] = False
     ordered: ClassVar[bool] = False
@@ -239,7 +240,7 @@ class Peak(Aggregation):
     )
     needs = frozenset({"window", "of"})
     windowed = True
-    windows: ClassVar[tuple[str, ...]] = ("minute", "5minute", "hour", "day")
+    windows = ("minute", "5minute", "hour", "day")
 
     @override
     @classmethod

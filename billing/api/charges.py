@@ -11,12 +11,13 @@ from billing.api.filters import CustomerFilter
 from billing.api.serializers import ExactField, NewLineSerializer, PlainField
 from billing.models import Invoice, OneOffCharge
 from billing.services import one_off
+from config.api import KeyField
 from customers.api.views import ID_PATTERN, CustomerOwnedViewSet
 from customers.models import Customer
 
 
 class NewChargeSerializer(NewLineSerializer):
-    customer = serializers.SlugRelatedField(slug_field="key", queryset=Customer.objects.all())
+    customer = KeyField(Customer.objects.all())
 
 
 class InvoiceOfChargeSerializer(serializers.Serializer[Invoice]):

@@ -17,7 +17,7 @@ from billing.models import CreditEntry, CreditGrant
 from billing.selectors.credits import credit_balances
 from billing.selectors.statements import pending_credits
 from billing.services import credits
-from config.api import InstantField, StrictSerializer
+from config.api import InstantField, KeyField, StrictSerializer
 from customers.api.permissions import customer_for, principal_of
 from customers.api.views import ID_PATTERN, CustomerOwnedViewSet
 from customers.models import Customer
@@ -35,7 +35,7 @@ class CreditEntrySerializer(serializers.ModelSerializer[CreditEntry]):
 
 
 class CreditGrantSerializer(StrictSerializer, serializers.ModelSerializer[CreditGrant]):
-    customer = serializers.SlugRelatedField(slug_field="key", queryset=Customer.objects.all())
+    customer = KeyField(Customer.objects.all())
     amount = MoneyField(max_digits=20, decimal_places=4)
     cost_basis = MoneyField(
         max_digits=12, decimal_places=6, min_value=Decimal(0), required=False, allow_null=True

@@ -25,7 +25,7 @@ from billing.services import crediting
 from billing.services.credit_notes import NoteDraft, Settlement
 from billing.services.crediting import CreditWish, LineWish
 from billing.services.pdfs import credit_note_pdf
-from config.api import StrictSerializer
+from config.api import OneOfField, StrictSerializer
 from config.errors import InvalidInputError, NotFoundError
 from config.pdf_files import MEDIA_TYPE, pdf_response
 from customers.api.permissions import principal_of
@@ -60,13 +60,13 @@ class NewCreditNoteSerializer(StrictSerializer):
         allow_null=True,
         help_text="Tax included.",
     )
-    reason = serializers.ChoiceField(
+    reason = OneOfField(
         choices=[(each.value, each.label) for each in REASONS], default=CreditNote.Reason.GOODWILL
     )
     memo = serializers.CharField(
         max_length=500, required=False, allow_blank=True, help_text="Printed on the credit note."
     )
-    settlement = serializers.ChoiceField(
+    settlement = OneOfField(
         choices=[each.value for each in Settlement],
         default=Settlement.CREDIT,
         help_text="What becomes of what was paid already: credit, a refund, or one that is made "

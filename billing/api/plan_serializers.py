@@ -8,7 +8,7 @@ from rest_framework import serializers
 from billing.api.serializers import ExactField
 from billing.models import PlanVersion
 from billing.services.versions import documents_of
-from config.api import StrictSerializer
+from config.api import KeyField, OneOfField, StrictSerializer
 from customers.models import Customer
 
 
@@ -59,7 +59,7 @@ class PlanVersionChangeSerializer(StrictSerializer):
 
     name = serializers.CharField(max_length=200, required=False)
     currency = serializers.CharField(max_length=3, required=False)
-    interval = serializers.ChoiceField(choices=PlanVersion.Interval.choices, required=False)
+    interval = OneOfField(choices=PlanVersion.Interval.choices, required=False)
     interval_count = serializers.IntegerField(required=False)
     is_addon = serializers.BooleanField(required=False)
     trial_days = serializers.IntegerField(required=False)
@@ -67,9 +67,8 @@ class PlanVersionChangeSerializer(StrictSerializer):
     payment_days = serializers.IntegerField(required=False)
     invoice_threshold = serializers.CharField(required=False, allow_null=True)
     minimum_amount = serializers.CharField(required=False, allow_null=True)
-    customer = serializers.SlugRelatedField(
-        slug_field="key",
-        queryset=Customer.objects.all(),
+    customer = KeyField(
+        Customer.objects.all(),
         required=False,
         allow_null=True,
         help_text="Makes it this customer's own version; nobody else can have it.",

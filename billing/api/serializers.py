@@ -20,7 +20,7 @@ from billing.models import (
     SubscriptionPhase,
 )
 from billing.rating.arithmetic import plain, trimmed
-from config.api import InstantField, StrictSerializer
+from config.api import InstantField, KeyField, StrictSerializer
 from customers.models import Customer
 
 PERIOD_END: Literal["period_end"] = "period_end"
@@ -82,10 +82,8 @@ class ChangeSerializer(serializers.ModelSerializer[SubscriptionChange]):
 
 
 class SubscriptionSerializer(StrictSerializer, serializers.ModelSerializer[Subscription]):
-    customer = serializers.SlugRelatedField(slug_field="key", queryset=Customer.objects.all())
-    plan = serializers.SlugRelatedField(
-        slug_field="key", queryset=Plan.objects.all(), source="plan_version.plan"
-    )
+    customer = KeyField(Customer.objects.all())
+    plan = KeyField(Plan.objects.all(), source="plan_version.plan")
     plan_version = serializers.IntegerField(source="plan_version.number", read_only=True)
     start_at = InstantField(default=timezone.now)
     trial_days = serializers.IntegerField(
@@ -100,9 +98,8 @@ class SubscriptionSerializer(StrictSerializer, serializers.ModelSerializer[Subsc
     )
     phases = PhaseSerializer(many=True, read_only=True)
     changes = ChangeSerializer(many=True, read_only=True)
-    coupons = serializers.SlugRelatedField(
-        slug_field="key",
-        queryset=Coupon.objects.all(),
+    coupons = KeyField(
+        Coupon.objects.all(),
         many=True,
         required=False,
         help_text="Keys of coupons to redeem; they are taken off in this order.",
@@ -136,13 +133,11 @@ class WhenSerializer(StrictSerializer):
 
 
 class CouponChoiceSerializer(StrictSerializer):
-    coupon = serializers.SlugRelatedField(slug_field="key", queryset=Coupon.objects.all())
+    coupon = KeyField(Coupon.objects.all())
 
 
 class SubscriptionChangeSerializer(WhenSerializer):
-    plan = serializers.SlugRelatedField(
-        slug_field="key", queryset=Plan.objects.all(), required=False
-    )
+    plan = KeyField(Plan.objects.all(), required=False)
     quantities = serializers.DictField(
         required=False, help_text="Units by the key of their price; the others stay."
     )
@@ -161,7 +156,7 @@ class NewLineSerializer(StrictSerializer):
 
 
 class NewInvoiceSerializer(StrictSerializer):
-    customer = serializers.SlugRelatedField(slug_field="key", queryset=Customer.objects.all())
+    customer = KeyField(Customer.objects.all())
     lines = NewLineSerializer(many=True)
     finalize = serializers.BooleanField(
         default=False, help_text="Issue it at once; otherwise it is a draft."

@@ -5,7 +5,7 @@ from typing import Any, override
 
 from rest_framework import serializers
 
-from config.api import InstantField, StrictSerializer
+from config.api import InstantField, KeyField, OneOfField, StrictSerializer
 from customers.models import ApiKey, Customer, TaxRate
 from customers.principals import Scope
 from customers.selectors import charged_rates
@@ -30,9 +30,7 @@ class OwnTaxRatesField(serializers.ManyRelatedField):
 
 class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]):
     tax_rates = OwnTaxRatesField(
-        child_relation=serializers.SlugRelatedField(
-            slug_field="key", queryset=TaxRate.objects.all()
-        ),
+        child_relation=KeyField(TaxRate.objects.all()),
         required=False,
         allow_null=True,
         help_text="Keys of tax rates. Each is worked out on its own, and they add up. Null, as "
@@ -112,14 +110,13 @@ class TaxRateSerializer(StrictSerializer, serializers.ModelSerializer[TaxRate]):
 
 
 class ApiKeySerializer(StrictSerializer, serializers.ModelSerializer[ApiKey]):
-    customer = serializers.SlugRelatedField(
-        slug_field="key",
-        queryset=Customer.objects.all(),
+    customer = KeyField(
+        Customer.objects.all(),
         allow_null=True,
         help_text="Null for an operator key, which acts for every customer.",
     )
     scopes = serializers.ListField(
-        child=serializers.ChoiceField(choices=list(Scope)), required=False, allow_empty=False
+        child=OneOfField(choices=list(Scope)), required=False, allow_empty=False
     )
     event_types = serializers.ListField(
         child=serializers.CharField(max_length=100),

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from config.api import InstantField, KeysetPagination, StrictSerializer
+from config.api import InstantField, KeysetPagination, OneOfField, StrictSerializer
 from config.csv_files import csv_response, instant_text
 from config.errors import InvalidInputError, NotFoundError
 from customers.api.permissions import customer_for, principal_of
@@ -33,7 +33,7 @@ class EventQuestionSerializer(StrictSerializer):
         required=False, min_value=1, max_value=KeysetPagination.max_page_size, default=50
     )
     cursor = serializers.CharField(required=False, default="")
-    format = serializers.ChoiceField(
+    format = OneOfField(
         choices=FORMATS, default="json", help_text="`csv` has no limit on its size."
     )
 

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from config.api import StrictSerializer
+from config.api import OneOfField, StrictSerializer
 from customers.api.views import KEY_PATTERN
 from customers.principals import Scope
 from metering import aggregations
@@ -26,7 +26,7 @@ class FilterSerializer(serializers.Serializer[Any]):
     """A condition on an event's property."""
 
     property = serializers.CharField()
-    op = serializers.ChoiceField(choices=list(OPERATORS))
+    op = OneOfField(choices=list(OPERATORS))
     value = serializers.JSONField(
         help_text="A text; a list of texts for `in`, a flag for `exists`."
     )
@@ -51,13 +51,7 @@ class PercentileField(serializers.DecimalField):
 class MeterSerializer(StrictSerializer, serializers.ModelSerializer[Meter]):
     """Which events count, and how they add up. What does not apply to an aggregation is null."""
 
-    aggregation = serializers.ChoiceField(
-        choices=aggregations.choices(),
-        error_messages={
-            "invalid_choice": "There is no aggregation {input!r}; use "
-            f"{aggregations.one_of(tuple(aggregations.REGISTRY))}."
-        },
-    )
+    aggregation = OneOfField(choices=aggregations.choices())
     filters = FiltersField(required=False)
     percentile = PercentileField(required=False, allow_null=True)
 

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.api import InstantField, StrictSerializer
+from config.api import InstantField, OneOfField, StrictSerializer
 from config.csv_files import MEDIA_TYPE, csv_response
 from config.errors import InvalidInputError, NotFoundError
 from customers.api.permissions import customer_for, principal_of
@@ -56,14 +56,14 @@ class UsageQuestionSerializer(StrictSerializer):
         required=False, help_text="With `end`; without both, the current month so far and to come."
     )
     end = InstantField(required=False)
-    window = serializers.ChoiceField(choices=WINDOWS, required=False)
+    window = OneOfField(choices=WINDOWS, required=False)
     group_by = serializers.CharField(
         required=False, help_text="Event properties, separated by commas."
     )
     timezone = ZoneField(
         required=False, help_text="Where windows begin; by default the customer's time zone."
     )
-    format = serializers.ChoiceField(
+    format = OneOfField(
         choices=FORMATS, default="json", help_text="`csv` has no limit on its size."
     )
 

@@ -46,6 +46,19 @@ def test_what_a_list_does_read_from_its_address_is_known(operator: APIClient) ->
     assert "Known are customer, status, subscription," in answer.json()["error"]["message"]
 
 
+def test_what_is_named_by_an_unknown_key_is_told(operator: APIClient) -> None:
+    fields = {"customer": "ghost", "plan": "gone", "coupons": ["never"]}
+
+    answer = operator.post("/api/v1/subscriptions", fields, format="json")
+
+    assert answer.status_code == 422
+    assert answer.json()["error"]["details"] == {
+        "customer": ["There is no customer with the key 'ghost'."],
+        "plan": ["There is no plan with the key 'gone'."],
+        "coupons": ["There is no coupon with the key 'never'."],
+    }
+
+
 @pytest.mark.parametrize("character", ["\0", "\ud800", "\udc00\ud800"])
 @pytest.mark.parametrize("body", [{"name": "x{}"}, {"na{}me": 1}, [{"a": ["x{}"]}], "{}"])
 @pytest.mark.parametrize("name", ["api-keys", "customers", "meters", "plans", "quotes"])

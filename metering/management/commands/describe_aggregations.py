@@ -45,8 +45,10 @@ class Command(BaseCommand):
 
 def section(aggregation: type[Aggregation]) -> str:
     lines = [f"## {aggregation.label} (`{aggregation.key}`)", "", aggregation.definition, ""]
-    needs = ", ".join(f"`{name}`" for name in OPTIONS if name in aggregation.needs)
+    words = {name: f"`{name}`" for name in OPTIONS if name in aggregation.needs}
     if aggregation.windowed:
-        needs += f" ({one_of(tuple(windowable()))}), and whatever that one needs"
+        words["window"] += f" ({one_of(aggregation.windows)})"
+        words["of"] += f" ({one_of(tuple(windowable()))}, with what that one needs)"
+    needs = ", ".join(words.values())
     lines.append(f"Needs: {needs or 'nothing more'}.")
     return "\n".join([*lines, ""])

@@ -50,7 +50,7 @@ def test_a_meter_is_made_and_read_back_as_it_was_written(operator: APIClient) ->
 @pytest.mark.parametrize(
     ("fields", "field", "sentence"),
     [
-        ({"aggregation": "avg"}, "aggregation", "'avg'; use count, sum, unique_count, max, min"),
+        ({"aggregation": "avg"}, "aggregation", "'avg' is none of count, sum, unique_count"),
         ({"aggregation": "\ud800"}, "aggregation", "half of a surrogate pair"),
         ({"aggregation": "sum"}, "value_property", "Sum needs the event property to read"),
         ({"value_property": "bytes"}, "value_property", "Count takes no value_property"),
@@ -65,9 +65,9 @@ def test_a_meter_is_made_and_read_back_as_it_was_written(operator: APIClient) ->
         ({"aggregation": "peak", "of": "count"}, "window", "Peak needs a window"),
         (PEAK | {"of": None}, "of", "Peak needs what to measure in each window"),
         (PEAK | {"of": "sum"}, "value_property", "Peak needs the event property"),
-        (PEAK | {"of": "max"}, "of", "valid choice"),
+        (PEAK | {"of": "max"}, "of", "'max' is none of count, sum"),
         (PEAK | {"value_property": "x"}, "value_property", "Peak takes no value_property"),
-        (PEAK | {"window": "week"}, "window", "valid choice"),
+        (PEAK | {"window": "week"}, "window", "is none of minute, 5minute, hour, day"),
         ({"filters": {}}, "filters", "a list of conditions"),
         ({"filters": [{}]}, "filters.0", "A filter has property, op and value"),
         ({"filters": ["x"]}, "filters.0", "A filter has property, op and value"),

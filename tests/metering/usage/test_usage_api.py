@@ -106,7 +106,7 @@ def test_a_customers_key_may_leave_the_customer_out(
         ({"start": "2026-03-01"}, "start", "Write the offset too"),
         ({"start": "yesterday"}, "start", "Datetime has wrong format"),
         ({"end": "2026-03-01T00:00:00Z"}, "end", "The end must be later"),
-        ({"window": "minute"}, "window", "not a valid choice"),
+        ({"window": "minute"}, "window", "is none of hour, day, week, month"),
         ({"window": "hour", "end": "2030-01-01T00:00:00Z"}, "window", "More than 10,000 windows"),
         ({"timezone": "Mars/Olympus"}, "timezone", "Mars/Olympus is no IANA time zone"),
         ({"timezone": "../../etc/passwd"}, "timezone", "no IANA time zone"),
