@@ -210,7 +210,9 @@ class SubscriptionPeriod(models.Model):
     time_zone = models.CharField(
         max_length=64, help_text="The customer's zone when it was cut: its days are days there."
     )
-    anchor_on = models.DateField(null=True, blank=True)
+    starts_rhythm = models.BooleanField(
+        default=False, help_text="It begins with another interval, at whatever time of day."
+    )
     closed_at = models.DateTimeField(
         null=True, blank=True, help_text="When the document of its end was first drafted."
     )

@@ -195,13 +195,14 @@ def fraction_of(
 
     `is_last` says that the subscription ends with the part.
     """
+    # The customer may have moved to another time zone since the period before.
+    follows = part.start == period.period_start != subscription.start_at
     return fraction_within(
         proration,
         part,
         Period(period.full_start, period.full_end),
         period.zone,
-        # The customer may have moved to another time zone since the period before.
-        may_have_moved=part.start == period.period_start != subscription.start_at,
+        may_have_moved=follows and not period.starts_rhythm,
         is_last=is_last,
     )
 

@@ -89,8 +89,8 @@ def period_from(contract: Contract, start: datetime) -> SubscriptionPeriod:
     It ends with the full period of the price list that holds then, or where one begins that is
     billed in another rhythm.
     """
-    customer = contract.subscription.customer
-    interval, interval_count, anchor = rhythm_of(contract, row_at(contract, start))
+    customer, row = contract.subscription.customer, row_at(contract, start)
+    interval, interval_count, anchor = rhythm_of(contract, row)
     full = period_containing(
         start,
         interval=interval,
@@ -105,6 +105,7 @@ def period_from(contract: Contract, start: datetime) -> SubscriptionPeriod:
         full_start=full.start,
         full_end=full.end,
         time_zone=customer.time_zone,
+        starts_rhythm=row.start_at == start and starts_rhythm(contract, row),
     )
 
 
@@ -129,6 +130,12 @@ def rhythm_of(contract: Contract, row: SubscriptionPhase) -> tuple[str, int, dat
     """Return how often a phase is billed, and from which day that is counted."""
     version = contract.lists[row.plan_version_id].version
     return version.interval, version.interval_count, row.anchor_on
+
+
+def starts_rhythm(contract: Contract, row: SubscriptionPhase) -> bool:
+    """Say whether a phase is billed in another rhythm than the one before it."""
+    before = [each for each in contract.rows if each.start_at < row.start_at]
+    return bool(before) and rhythm_of(contract, before[-1]) != rhythm_of(contract, row)
 
 
 def customers_to_bill(at: datetime) -> Iterator[int]:

@@ -66,6 +66,20 @@ def test_a_year_from_a_leap_day_is_whole(outsider: Outsider) -> None:
     ]
 
 
+@pytest.mark.parametrize("proration", ["day", "second"])
+def test_a_new_interval_counts_from_the_moment_it_begins(
+    outsider: Outsider, proration: str
+) -> None:
+    """Late on 20 March: 19 days of a month, then a whole week by days or by its exact time."""
+    outsider.plan(flat("31"))
+    outsider.plan(flat("7", timing="advance", proration=proration), key="weekly", interval="week")
+    outsider.customer()
+    subscription = outsider.subscribe("2026-03-01T00:00:00Z", anchor="anniversary")
+    outsider.change(subscription, "2026-03-20T18:00:00Z", plan="weekly")
+    outsider.night("2026-03-22T00:00:00Z")
+    assert outsider.lines() == {"day": ["19.00", "7.00"], "second": ["19.00", "6.25"]}[proration]
+
+
 def test_a_pause_over_the_end_of_a_month_costs_the_days_beside_it(outsider: Outsider) -> None:
     """20 of 31 days, then 14 of 28."""
     outsider.plan(flat("31"))
