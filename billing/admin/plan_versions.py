@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 
-from billing.admin import words
+from billing.admin.plan_columns import VersionColumns
 from billing.admin.plan_editor import edit_draft, prices_by_key, version_before
 from billing.admin.plan_previews import preview_prices, preview_version
 from billing.models import PlanVersion
@@ -27,7 +27,6 @@ from config.admin import (
     ReadOnlyAdmin,
     StyledForm,
     add_page,
-    badge,
     change_url,
     detail_action,
     display,
@@ -38,7 +37,7 @@ from config.admin import (
 
 
 @register(PlanVersion)
-class PlanVersionAdmin(ReadOnlyAdmin[PlanVersion]):
+class PlanVersionAdmin(VersionColumns, ReadOnlyAdmin[PlanVersion]):
     list_display = ("__str__", "state", "currency", "billed_every", "grace_hours", "published_at")
     list_filter = ("currency", "interval", "is_addon")
     list_select_related = ("plan", "customer")
@@ -105,16 +104,6 @@ class PlanVersionAdmin(ReadOnlyAdmin[PlanVersion]):
     @display(description="Plan")
     def plan_link(self, version: PlanVersion) -> str:
         return link_to(version.plan)
-
-    @display(description="For")
-    def state(self, version: PlanVersion) -> str:
-        if version.is_draft:
-            return badge("draft", "warning")
-        return "everybody" if version.customer is None else str(version.customer)
-
-    @display(description="Billed every")
-    def billed_every(self, version: PlanVersion) -> str:
-        return words.interval(version)
 
     @display(description="Compare")
     def comparison(self, version: PlanVersion) -> str:

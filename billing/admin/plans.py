@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 
 from billing.admin import words
+from billing.admin.plan_columns import VersionColumns
 from billing.models import Plan, PlanVersion
 from billing.services import catalog
 from config.admin import (
@@ -73,7 +74,7 @@ class NewVersionForm(StyledForm):
         return customer
 
 
-class VersionInline(ReadOnlyInline[PlanVersion, Plan]):
+class VersionInline(VersionColumns, ReadOnlyInline[PlanVersion, Plan]):
     model = PlanVersion
     ordering = ("-number",)
     fields = ("page", "state", "currency", "billed_every", "prices_in_words", "published_at")
@@ -83,16 +84,6 @@ class VersionInline(ReadOnlyInline[PlanVersion, Plan]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[PlanVersion]:
         versions = super().get_queryset(request).select_related("plan", "customer")
         return versions.prefetch_related("prices")
-
-    @display(description="For")
-    def state(self, version: PlanVersion) -> str:
-        if version.is_draft:
-            return badge("draft", "warning")
-        return "everybody" if version.customer is None else str(version.customer)
-
-    @display(description="Billed every")
-    def billed_every(self, version: PlanVersion) -> str:
-        return words.interval(version)
 
     @display(description="Prices")
     def prices_in_words(self, version: PlanVersion) -> str:
