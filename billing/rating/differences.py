@@ -29,22 +29,30 @@ class Billed:
         return Billed(amount, quantity, part + 1)
 
 
-def left_to_bill(worth: RatedLine, billed: Billed | None) -> RatedLine:
+def left_to_bill(
+    worth: RatedLine, billed: Billed | None, *, counts_units: bool = True
+) -> RatedLine:
     """Return the line for what a charge is `worth` beyond what was `billed`.
 
-    Its steps are those of the worth and one for what was billed, and add up to its amount.
+    Its steps are those of the worth and one for what was billed, and add up to its amount. What
+    `counts_units` says for how many it was.
     """
     if billed is None:
         return worth
     with exact_arithmetic():
         amount = worth.amount - billed.amount
-        words = f"Already billed for {grouped(billed.quantity)}"
-        step = Step("billed", words, -billed.amount, -billed.quantity)
+        step = Step("billed", "Already billed", -billed.amount)
+        if counts_units:
+            words = f"Already billed for {grouped(billed.quantity)}"
+            step = Step("billed", words, -billed.amount, -billed.quantity)
     return replace(
         worth, billed_quantity=billed.quantity, amount=amount, steps=(*worth.steps, step)
     )
 
 
-def nothing_left(price: str, billed: Billed, zero: Decimal) -> RatedLine:
+def nothing_left(
+    price: str, billed: Billed, zero: Decimal, *, counts_units: bool = True
+) -> RatedLine:
     """Return the line that takes back all of a charge that is no more; `zero` has its places."""
-    return left_to_bill(RatedLine(price, Decimal(0), None, zero, ()), billed)
+    worth = RatedLine(price, Decimal(0), None, zero, ())
+    return left_to_bill(worth, billed, counts_units=counts_units)

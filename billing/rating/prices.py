@@ -37,6 +37,11 @@ class Price(Tariff):
     timing: str = "arrears"
     proration: str = "day"
 
+    @property
+    def counts_units(self) -> bool:
+        """Whether it is for a number of units, metered or stated; a flat fee is not."""
+        return self.model.takes_usage
+
     @override
     def describe(self, currency: str) -> str:
         """Return the sentence that customers read, amounts in `currency`."""

@@ -20,7 +20,7 @@ class ListedPrice:
     @property
     def is_licensed(self) -> bool:
         """Whether the subscription states how many units there are."""
-        return self.price.meter is None and self.price.model.takes_usage
+        return self.price.meter is None and self.price.counts_units
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,12 +76,17 @@ def expected_lines(document: Document, line: DocumentLine) -> Iterator[Expected]
     since; it makes a difference for a fee that is prorated by days alone.
     """
     billed = billed_before(document, line)
+    is_minimum = line.kind == DocumentLine.Kind.MINIMUM
+    counts_units = not is_minimum and parse_price(line.document).counts_units
     seen = set()
     for is_last in (False, True):
-        worth = least_worth_of if line.kind == DocumentLine.Kind.MINIMUM else worth_of
-        rated = left_to_bill(worth(document, line, is_last=is_last), billed)
+        worth = least_worth_of if is_minimum else worth_of
+        rated = left_to_bill(
+            worth(document, line, is_last=is_last), billed, counts_units=counts_units
+        )
         if is_taken_back(line) and billed is not None:
-            rated = nothing_left(line.price, billed, round_amount(Decimal(0), document.currency))
+            zero = round_amount(Decimal(0), document.currency)
+            rated = nothing_left(line.price, billed, zero, counts_units=counts_units)
         if rated.amount not in seen:
             seen.add(rated.amount)
             yield expectation(rated)

@@ -101,7 +101,8 @@ def line_of(
     charge: Charge, ledger: Ledger, at: datetime, reader: UsageReader, *, is_final: bool = True
 ) -> StatementLine | None:
     billed = ledger.billed.get(charge.key)
-    rated = left_to_bill(charge.worth(reader, is_final=is_final), billed)
+    worth = charge.worth(reader, is_final=is_final)
+    rated = left_to_bill(worth, billed, counts_units=charge.listed.price.counts_units)
     kind = kind_of(charge, billed, at)
     is_first = billed is None and charge.contract.end_of(charge.period) >= at
     if not is_first and is_negligible(kind, rated.amount):
@@ -178,7 +179,8 @@ def minimum_line(
     stakes = list(stakes_of(contract, period, at))
     commitments = [each.commitment(subscription, period, subscription.end_at) for each in stakes]
     key = key_of_minimum(period)
-    rated = left_to_bill(true_up(commitments, reached, currency), ledger.billed.get(key))
+    missing = true_up(commitments, reached, currency)
+    rated = left_to_bill(missing, ledger.billed.get(key), counts_units=False)
     if not rated.amount:
         return
     customer, end = subscription.customer, max(contract.end_of(period), period.period_start)
@@ -256,7 +258,8 @@ def gone(
         if each.row.pk == key.price_id
     )
     zero = round_amount(ZERO, contract.currency)
-    rated = nothing_left(listed.row.key, billed, zero)
+    counts_units = listed.price.counts_units
+    rated = nothing_left(listed.row.key, billed, zero, counts_units=counts_units)
     return StatementLine(
         kind=Kind.PRORATION if listed.row.meter is None else Kind.ADJUSTMENT,
         price=listed.row.key,

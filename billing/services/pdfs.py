@@ -93,7 +93,9 @@ def rendered(document: Document) -> bytes:
         "credited": said.invoice if isinstance(said, CreditNote) else None,
         "lines": lines,
         "has_quantities": any(line.kind != DocumentLine.Kind.CREDIT for line in lines),
-        "explained": [line for line in lines if line.meter],
+        "explained": [
+            line for line in lines if line.meter or line.kind == DocumentLine.Kind.MINIMUM
+        ],
         "currency": document.currency,
         "customer": reader_of(document),
         "zone": document.buyer["time_zone"],

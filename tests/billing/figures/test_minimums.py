@@ -10,6 +10,7 @@ from billing.services.invoicing import reissue_invoice
 from metering.models import Event
 from tests.billing.figures.outsider import Outsider
 from tests.billing.figures.test_outside_figures import CALLS, flat
+from tests.billing.services.test_pdfs import read
 from tests.billing.usage import instant
 
 pytestmark = pytest.mark.django_db
@@ -74,6 +75,10 @@ def test_usage_that_comes_late_costs_only_what_is_beyond_the_minimum(outsider: O
         [("usage", "100.00"), ("adjustment", "20.00"), ("minimum", "-20.00")],
         [("usage", "0.00"), ("minimum", "100.00"), ("adjustment", "60.00"), ("minimum", "-50.00")],
     ]
+    last = Invoice.objects.latest("pk")
+    assert last.lines.latest("position").steps[-1]["description"] == "Already billed"
+    pdf = " ".join(page.extract_text() for page in read(last).pages)
+    assert "Already billed -$50.00" in pdf
     prove_all(outsider)
 
 

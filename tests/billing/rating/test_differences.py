@@ -41,6 +41,15 @@ def test_what_was_billed_is_taken_off_in_a_step_of_its_own() -> None:
     assert line.billed_quantity == 2250
 
 
+def test_what_counts_no_units_was_not_billed_for_any() -> None:
+    line = left_to_bill(worth("12.00"), Billed(Decimal("4.50"), Decimal(1), 1), counts_units=False)
+    assert line.steps[-1].as_document() == {
+        "kind": "billed",
+        "description": "Already billed",
+        "amount": "-4.50",
+    }
+
+
 def test_a_charge_that_is_no_more_is_given_back_whole() -> None:
     line = nothing_left("calls", Billed(Decimal("4.50"), Decimal(2250), 1), Decimal("0.00"))
     assert [line.price, line.quantity, line.billed_quantity] == ["calls", 0, 2250]

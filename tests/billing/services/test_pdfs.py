@@ -56,7 +56,7 @@ def test_it_says_what_the_invoice_says(issued: Invoice) -> None:
     text = text_of(issued)
     for words in ("Invoice INV-000001", "Acme", "Base fee", "Jan 1", "$31.00", "$35.00", "$66.00"):
         assert words in text
-    assert "How usage adds up API calls" in text
+    assert "How it adds up API calls" in text
     assert "First 10 10 $2.00 $20.00" in text
 
 
