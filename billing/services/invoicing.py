@@ -23,7 +23,7 @@ from billing.selectors.accounts import RECOMPUTED
 from billing.selectors.stripe import is_at_stripe
 from billing.services.drafting import Document, work_out_accounts
 from billing.services.dunning_requests import look_again
-from billing.services.issuing import DEFAULT_PAYMENT_DAYS, Issue, issue_drafts
+from billing.services.issuing import DEFAULT_PAYMENT_DAYS, Issue, add_up, issue_drafts
 from billing.services.payments import record_paid_elsewhere, set_void
 from billing.services.stripe_requests import request_operation
 from billing.services.writing import draft_accounts, write_what_is_due
@@ -104,7 +104,10 @@ def finalize_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     if not draft.is_draft:
         raise DomainError(f"Invoice {draft} is already {draft.status}.", code="not_a_draft")
     if draft.billing_reason not in RECOMPUTED or draft.billing_at is None:
+        draft.customer = customers[0]
         drafts = [Issue(draft, list(draft.lines.all()))]
+        # Its lines stay; whether they are taxed is for the day on which it is issued.
+        add_up(drafts[0])
     else:
         drafts = worked_out(draft, customers, at)
     issued = issue_drafts(drafts, at=at, keeps_zero=True)

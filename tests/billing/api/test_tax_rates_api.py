@@ -112,6 +112,21 @@ def test_a_draft_follows_the_rates_and_an_issued_invoice_keeps_them(
     assert outsider.invoices()[0] == first
 
 
+def test_a_draft_made_by_hand_is_taxed_as_the_customer_is_when_it_is_issued(
+    outsider: Outsider, operator: APIClient
+) -> None:
+    outsider.post("tax-rates", **VAT)
+    outsider.customer(tax_rates=["vat20"])
+    lines = [{"description": "Training", "unit_amount": "9.99", "quantity": "3"}]
+    draft = outsider.post("invoices", customer="acme", lines=lines)
+    assert (draft["status"], draft["tax"]) == ("draft", "5.99")
+    now = {"tax_status": "reverse_charge", "tax_id": "DE136695976", "country": "DE"}
+    operator.patch("/api/v1/customers/acme", now, format="json")
+    issued = outsider.post(f"invoices/{draft['id']}/finalize")
+    assert (issued["tax"], issued["total"], issued["taxes"]) == ("0.00", "29.97", [])
+    assert "Reverse charge" in issued["tax_note"]
+
+
 def test_the_tax_on_an_issued_invoice_is_frozen(outsider: Outsider) -> None:
     outsider.post("tax-rates", **VAT)
     billed(outsider, tax_rates=["vat20"])
