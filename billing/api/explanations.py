@@ -54,7 +54,7 @@ class EventsQuestionSerializer(StrictSerializer):
     line = serializers.IntegerField(min_value=1, help_text="The position of a line, from 1.")
     start = InstantField(required=False, help_text="Narrows the line's period down.")
     end = InstantField(required=False)
-    page_size = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=50)
+    limit = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=50)
     cursor = serializers.CharField(required=False, help_text="From the `next` of a page.")
 
 
@@ -113,7 +113,7 @@ def events_answer(invoice: Invoice, request: Request) -> dict[str, Any]:
         start=asked.get("start"),
         end=asked.get("end"),
         before=asked.get("cursor", ""),
-        limit=asked["page_size"],
+        limit=asked["limit"],
     )
     answer = {"next": next_address(page.older, request), "results": page.events}
     return EventsOfLineSerializer(answer).data

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +23,8 @@ from billing.selectors.usage import UsageReader
 from config.errors import NotFoundError
 from metering.selectors.cutoffs import Cutoff
 
+# What an invoice has in common with the one that bills the same again.
+REISSUED = ("customer_id", "subscription_id", "currency", "billing_at", "billing_reason")
 ORIGINS = ("billing_period", "billed_price__meter", "subscription")
 
 type Document = Invoice | CreditNote
@@ -140,7 +141,9 @@ def reached_by(document: Document, line: DocumentLine) -> Decimal:
         lines = lines.exclude(invoice__issued_at=at, invoice__pk__gt=document.pk)
     notes = CreditNoteLine.objects.filter(**prices, credit_note__issued_at__lte=at)
     billed = [
-        each.amount for each in lines.select_related("invoice") if counted_at(each.invoice, at)
+        each.amount
+        for each in lines.select_related("invoice")
+        if counted_by(document, each.invoice)
     ]
     return sum((*billed, *(-each.amount for each in notes)), Decimal(0))
 
@@ -176,15 +179,17 @@ def billed_before(document: Document, line: DocumentLine) -> Billed | None:
         "billing_period": line.billing_period_id,
         "billed_price": line.billed_price_id,
         "period_start": line.period_start,
-        "part__lt": line.part,
     }
-    lines = InvoiceLine.objects.filter(**charge).exclude(invoice__status=Invoice.Status.DRAFT)
+    issued = InvoiceLine.objects.filter(**charge).exclude(invoice__status=Invoice.Status.DRAFT)
+    lines = list(issued.select_related("invoice"))
     parts = [
         (each.part, each.amount, each.quantity)
-        for each in lines.select_related("invoice")
-        if counted_at(each.invoice, document.issued_at)
+        for each in lines
+        if each.part < line.part and not is_billed_again(document, line, each, lines)
     ]
-    notes = CreditNoteLine.objects.filter(**charge, credit_note__status=CreditNote.Status.ISSUED)
+    notes = CreditNoteLine.objects.filter(
+        **charge, part__lt=line.part, credit_note__status=CreditNote.Status.ISSUED
+    )
     parts += [(each.part, -each.amount, each.quantity) for each in notes]
     billed = None
     for part, amount, quantity in sorted(parts):
@@ -193,17 +198,32 @@ def billed_before(document: Document, line: DocumentLine) -> Billed | None:
     return billed
 
 
-def counted_at(invoice: Invoice, at: datetime | None) -> bool:
-    """Say whether an invoice had not been billed again yet at an instant."""
+def is_billed_again(
+    document: Document, line: DocumentLine, before: InvoiceLine, lines: Sequence[InvoiceLine]
+) -> bool:
+    """Say whether what a line billed before was billed again by the time of another.
+
+    The parts of a charge tell their order; clocks do not, where a night is run as of a past instant.
+    """
+    if not before.invoice.is_reissued:
+        return False
+    again = [each.part for each in lines if stands_for(each.invoice, before.invoice)]
+    return line.part >= min(again) if again else not counted_by(document, before.invoice)
+
+
+def stands_for(other: Invoice, invoice: Invoice) -> bool:
+    """Say whether an invoice bills again what another did."""
+    same = (getattr(other, name) == getattr(invoice, name) for name in REISSUED)
+    return other.pk > invoice.pk and all(same)
+
+
+def counted_by(document: Document, invoice: Invoice) -> bool:
+    """Say whether an invoice had not been billed again yet when a document was issued."""
     if not invoice.is_reissued:
         return True
-    again = Invoice.objects.filter(
-        customer=invoice.customer_id,
-        subscription=invoice.subscription_id,
-        currency=invoice.currency,
-        billing_at=invoice.billing_at,
-        billing_reason=invoice.billing_reason,
-        pk__gt=invoice.pk,
-    )
-    reissued_at = again.aggregate(at=Min("created_at"))["at"]
-    return reissued_at is not None and at is not None and at < reissued_at
+    same = {name: getattr(invoice, name) for name in REISSUED}
+    again = Invoice.objects.filter(**same, pk__gt=invoice.pk)
+    first = again.aggregate(pk=Min("pk"), at=Min("created_at"))
+    if first["at"] is None or (isinstance(document, Invoice) and document.pk >= first["pk"]):
+        return False
+    return document.issued_at is not None and document.issued_at < first["at"]

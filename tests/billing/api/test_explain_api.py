@@ -47,7 +47,7 @@ def test_a_line_opens_down_to_its_days(operator: APIClient, address: str) -> Non
 
 def test_its_events_come_page_by_page_by_key(operator: APIClient, address: str) -> None:
     events = operator.get(address).json()["lines"][1]["events"]
-    first = operator.get(f"{events}&page_size=2").json()
+    first = operator.get(f"{events}&limit=2").json()
     assert ids(first) == ["x-2", "x-1"]
     second = operator.get(first["next"]).json()
     third = operator.get(second["next"]).json()
@@ -115,7 +115,7 @@ def test_days_of_a_unique_count_say_that_they_do_not_add_up(
         ("?line=99999999999999999999", 404),
         ("?line=1", 422),
         ("?line=2&cursor=nonsense", 422),
-        ("?line=2&page_size=501", 422),
+        ("?line=2&limit=501", 422),
         ("?line=2&start=yesterday", 422),
         ("?line=2&colour=red", 422),
         ("?line=2&start=2026-03-01T00:00:00Z", 200),

@@ -100,14 +100,18 @@ def test_a_threshold_invoice_and_what_follows_it_are_proved(acme: Customer) -> N
     assert [told(number) for number in numbers] == [[], []]
 
 
-def test_a_reissued_invoice_is_proved_and_so_is_the_void_one(acme: Customer) -> None:
+@pytest.mark.parametrize("now", ["2026-02-03", "2026-11-03"])
+def test_a_reissued_invoice_is_proved_and_so_is_the_void_one(acme: Customer, now: str) -> None:
+    """Also where nights are run as of instants before it was billed again."""
     invoice = january(acme)
-    void_invoice(invoice=invoice, at=instant("2026-02-03"))
+    void_invoice(invoice=invoice, at=instant(now))
     report_calls(acme, "2026-01-20", 6)
-    reissue_invoice(invoice=invoice, at=instant("2026-02-03"))
+    reissue_invoice(invoice=invoice, at=instant(now))
     bill(acme, "2026-02-04")
+    void(acme, "call-x", at=instant("2026-02-10"))
+    bill(acme, "2026-03-04")
     numbers = Invoice.objects.order_by("pk").values_list("number", flat=True)
-    assert [told(number) for number in numbers] == [[], []]
+    assert [told(number) for number in numbers] == [[], [], []]
 
 
 @pytest.mark.parametrize("proration", ["day", "second", "none"])
