@@ -7,25 +7,28 @@ API = "/api/"
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    page = defaults.bad_request(request, exception)
-    return api_error(request, page, "bad_request", "The request cannot be understood.")
+    if is_of_api(request):
+        return api_error(400, "bad_request", "The request cannot be understood.")
+    return defaults.bad_request(request, exception)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    page = defaults.page_not_found(request, exception)
-    message = "Nothing is at this address; /api/v1/docs/ lists all there are."
-    return api_error(request, page, "not_found", message)
+    if is_of_api(request):
+        message = "Nothing is at this address; /api/v1/docs/ lists all there are."
+        return api_error(404, "not_found", message)
+    return defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    page = defaults.server_error(request)
-    message = "The server failed. Send the request again; what was stored counts once."
-    return api_error(request, page, "server_error", message)
+    if is_of_api(request):
+        message = "The server failed. Send the request again; what was stored counts once."
+        return api_error(500, "server_error", message)
+    return defaults.server_error(request)
 
 
-def api_error(request: HttpRequest, page: HttpResponse, code: str, message: str) -> HttpResponse:
-    """Return `page`, or the same status as the API tells its errors."""
-    if not request.path_info.startswith(API):
-        return page
-    error = {"error": {"code": code, "message": message}}
-    return JsonResponse(error, status=page.status_code)
+def is_of_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith(API)
+
+
+def api_error(status: int, code: str, message: str) -> HttpResponse:
+    return JsonResponse({"error": {"code": code, "message": message}}, status=status)

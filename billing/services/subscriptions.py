@@ -27,8 +27,9 @@ from billing.services.quotes import invalid_input_for_price_errors
 from config.errors import DomainError, InvalidInputError, NotFoundError
 from customers.models import Customer
 
-# A mistyped year must not make thousands of invoices.
+# A mistyped year must not make thousands of invoices, nor reach the end of the calendar.
 EARLIEST_START = datetime(2000, 1, 1, tzinfo=UTC)
+END_OF_TIME = datetime(2100, 1, 1, tzinfo=UTC)
 Kind = SubscriptionChange.Kind
 type When = datetime | Literal["period_end"] | None
 
@@ -51,12 +52,14 @@ def create_subscription(
     `coupons` are taken off in their order. `at` is when it was asked for. Raises
     DomainError for a plan without a published version for this customer, for a plan it already has
     at that time and for an add-on without a base plan, and InvalidInputError for a plan in another
-    currency, for quantities that the plan does not take, and for a start before EARLIEST_START.
+    currency, for quantities that the plan does not take, and for a start before EARLIEST_START or
+    from END_OF_TIME on.
     """
     if start_at < EARLIEST_START:
         raise InvalidInputError(
             f"A subscription starts in {EARLIEST_START.year} at the earliest.", field="start_at"
         )
+    check_not_too_late(start_at, field="start_at")
     # Two requests may subscribe the customer at once.
     [customer] = lock_customers([customer.pk])
     version = version_for(customer, plan)
@@ -81,6 +84,11 @@ def create_subscription(
     write_phases(subscription, start_at)
     redeem_coupons(subscription=subscription, coupons=coupons, at=at or start_at)
     return subscription
+
+
+def check_not_too_late(instant: datetime, field: str) -> None:
+    if instant >= END_OF_TIME:
+        raise InvalidInputError(f"Name an instant before {END_OF_TIME.year}.", field=field)
 
 
 def check_anchor(anchor: str) -> str:
@@ -306,7 +314,7 @@ def withdraw_change(*, subscription: Subscription, change_id: int, at: datetime)
 def chosen_instant(subscription: Subscription, at: datetime, wish: When) -> datetime:
     """Return the instant that a wish names; nothing means now, but not before the start.
 
-    Raises InvalidInputError for an instant before the start.
+    Raises InvalidInputError for an instant before the start, and from END_OF_TIME on.
     """
     if wish is None:
         return max(at, subscription.start_at)
@@ -319,6 +327,7 @@ def chosen_instant(subscription: Subscription, at: datetime, wish: When) -> date
             "name that instant or a later one.",
             field="at",
         )
+    check_not_too_late(wish, field="at")
     return wish
 
 

@@ -73,6 +73,7 @@ def test_the_start_is_now_unless_it_is_named(operator: APIClient, acme: Customer
         ({"customer": "nobody"}, "customer"),
         ({"plan": "nothing"}, "plan"),
         ({"start_at": "2026-01-01T00:00:00"}, "start_at"),
+        ({"start_at": "9999-12-31T23:59:59Z", "trial_days": 30}, "start_at"),
         ({"anchor": "birthday"}, "anchor"),
         ({"quantities": {"seats": "5"}}, "quantities.seats"),
         ({"coupons": ["welcome"]}, "coupons"),
@@ -118,7 +119,8 @@ def test_a_subscription_is_canceled_with_its_period_or_now(
 def test_a_wrong_end_is_named(operator: APIClient, acme: Customer) -> None:
     subscription = subscribe(acme, "2026-01-01")
     path = f"{SUBSCRIPTIONS}/{subscription.pk}/cancel"
-    for body in ({"at": "soon"}, {"at": "2025-01-01T00:00:00Z"}):
+    for wrong in ("soon", "2025-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        body = {"at": wrong}
         response = post(operator, path, body)
         assert (response.status_code, list(response.json()["error"]["details"])) == (422, ["at"])
 
