@@ -79,7 +79,7 @@ def expected_lines(document: Document, line: DocumentLine) -> Iterator[Expected]
     billed = billed_before(document, line)
     is_minimum = line.kind == DocumentLine.Kind.MINIMUM
     counts_units = not is_minimum and parse_price(line.document).counts_units
-    seen = set()
+    seen: list[RatedLine] = []
     for is_last in (False, True):
         worth = least_worth_of if is_minimum else worth_of
         rated = left_to_bill(
@@ -88,8 +88,9 @@ def expected_lines(document: Document, line: DocumentLine) -> Iterator[Expected]
         if is_taken_back(line) and billed is not None:
             zero = round_amount(Decimal(0), document.currency)
             rated = nothing_left(line.price, billed, zero, counts_units=counts_units)
-        if rated.amount not in seen:
-            seen.add(rated.amount)
+        # Parts of a period that come to the same after rounding have other steps.
+        if rated not in seen:
+            seen.append(rated)
             yield expectation(rated)
 
 

@@ -350,7 +350,8 @@ def moved(line: InvoiceLine, position: int) -> CreditNoteLine:
 
 def negated(step: dict[str, Any]) -> dict[str, Any]:
     """Return a step from the side of whoever gets the money back."""
-    amount = -Decimal(step["amount"])
+    # A minus sign would round to as many digits as the context of the thread has.
+    amount = Decimal(step["amount"]).copy_negate()
     return {**step, "amount": format(amount or abs(amount), "f")}
 
 

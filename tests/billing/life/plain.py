@@ -1,12 +1,12 @@
 """What a subscription comes to, worked out in plain Python from what happened: no product code.
 
 Periods are weeks, months or years in the customer's zone, those of the calendar or those from the
-day of the start on. Each fee and each meter is priced once for each stretch in which nothing that
-it depends on changed, and rounded once. An event counts as it was last put right.
+day that charging begins on. Each fee and each meter is priced once for each stretch in which
+nothing that it depends on changed, and rounded once. An event counts as it was last put right.
 """
 
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -14,8 +14,19 @@ from fractions import Fraction
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-CENT = Decimal("0.01")
+from tests.billing.life.tariffs import TARIFFS
+
 MONTHS = {"month": 1, "year": 12}
+# How many places the smallest coin of a currency has.
+PLACES = {"USD": 2, "JPY": 0, "KWD": 3}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A plan: what usage costs, and the least that a whole period comes to."""
+
+    tariff: str
+    minimum: int = 0
 
 
 @dataclass(frozen=True)
@@ -28,77 +39,106 @@ class Terms:
     is_charged: bool = True
 
 
+@dataclass(frozen=True)
+class Charge:
+    """What one price comes to for the stretch that begins at an instant."""
+
+    price: str
+    start: datetime
+    amount: Decimal
+
+
 @dataclass
 class Life:
-    """All that happened to one subscription, whenever it became known."""
+    """All that happened to one subscription, whenever it became known.
+
+    Until `charged_from` it is on trial. `calls` are by id, in units, and are the customer's.
+    """
 
     zone: ZoneInfo
     interval: str
     is_from_start: bool
     start: datetime
     end: datetime
+    charged_from: datetime
+    offers: dict[str, Offer]
+    currency: str = "USD"
     terms: list[Terms] = field(default_factory=list)
     calls: dict[str, tuple[datetime, int]] = field(default_factory=dict)
 
+    def rounded(self, amount: Fraction) -> Decimal:
+        return rounded(amount, self.currency)
+
 
 def total(life: Life) -> Decimal:
-    return together(list(charges(life)))
+    return together(charges(life))
 
 
-def charges(life: Life) -> Iterator[tuple[str, Decimal]]:
-    for first, beyond in periods(life):
-        start, end = max(first, life.start), min(beyond, life.end)
-        if start >= end:
-            continue
-        found = list(charges_of_period(life, start, end, first, beyond))
-        yield from found
-        yield "minimum", max(least(life, start, end, first, beyond) - together(found), Decimal(0))
+def charges(life: Life) -> list[Charge]:
+    return [charge for first, beyond in periods(life) for charge in of_period(life, first, beyond)]
 
 
-def charges_of_period(
-    life: Life, start: datetime, end: datetime, first: datetime, beyond: datetime
-) -> Iterator[tuple[str, Decimal]]:
+def of_period(life: Life, first: datetime, beyond: datetime) -> Iterator[Charge]:
+    """Yield what a period that would be whole between two instants comes to."""
+    start, end = max(first, life.start), min(beyond, life.end)
+    if start >= end:
+        return
+
+    def part_of_days(begin: datetime, past: datetime) -> Fraction:
+        return days(life, begin, past) / whole_days(life, first, beyond)
+
+    def part_of_time(begin: datetime, past: datetime) -> Fraction:
+        return microseconds(begin, past) / microseconds(first, beyond)
+
+    found: list[Charge] = []
+    least = Fraction(0)
     for begin, past, terms in stretches(life, start, end, lambda each: each.plan):
-        calls = sum(units for at, units in life.calls.values() if begin <= at < past)
-        yield "calls", rounded(Fraction(tiers(calls) if terms.plan == "team" else calls * 3))
-    for begin, past, _ in stretches(life, start, end, lambda each: each.plan):
-        yield "base", rounded(31 * seconds(begin, past) / seconds(first, beyond))
+        offer = life.offers[terms.plan]
+        used = usage(life, offer.tariff, begin, past, part_of_days(begin, past))
+        found.append(Charge("calls", begin, life.rounded(used)))
+        found.append(Charge("base", begin, life.rounded(31 * part_of_time(begin, past))))
+        least += offer.minimum * part_of_time(begin, past)
     for begin, past, terms in stretches(life, start, end, lambda each: (each.plan, each.seats)):
-        part = days(life, begin, past) / whole_days(life, first, beyond)
-        yield "seats", rounded(7 * terms.seats * part)
+        seats = 7 * terms.seats * part_of_days(begin, past)
+        found.append(Charge("seats", begin, life.rounded(seats)))
+    yield from found
+    missing = max(life.rounded(least) - together(found), Decimal(0))
+    yield Charge("minimum", start, missing)
 
 
-def together(found: list[tuple[str, Decimal]]) -> Decimal:
-    return sum((amount for _, amount in found), Decimal(0))
+def usage(life: Life, tariff: str, begin: datetime, past: datetime, part: Fraction) -> Fraction:
+    """Return what the calls of a stretch cost; the least of a period is for its part of the days."""
+    calls = sorted(
+        (at, key, units) for key, (at, units) in life.calls.items() if begin <= at < past
+    )
+    priced = TARIFFS[tariff].price([units for _, _, units in calls])
+    return max(priced, TARIFFS[tariff].least * part)
 
 
-def least(life: Life, start: datetime, end: datetime, first: datetime, beyond: datetime) -> Decimal:
-    """A period of team comes to 80 at least; that is by the second, as its base fee is."""
-    parts = stretches(life, start, end, lambda each: each.plan)
-    team = sum(seconds(begin, past) for begin, past, terms in parts if terms.plan == "team")
-    return rounded(80 * Fraction(team) / seconds(first, beyond))
-
-
-def seconds(begin: datetime, past: datetime) -> Fraction:
+def microseconds(begin: datetime, past: datetime) -> Fraction:
     return Fraction((past - begin) // timedelta(microseconds=1))
 
 
-def tiers(calls: int) -> int:
-    """Up to 10 at 2, up to 20 at 3, above at 5."""
-    return 2 * min(calls, 10) + 3 * min(max(calls - 10, 0), 10) + 5 * max(calls - 20, 0)
+def together(found: list[Charge]) -> Decimal:
+    return sum((charge.amount for charge in found), Decimal(0))
 
 
 def periods(life: Life) -> Iterator[tuple[datetime, datetime]]:
     """Yield whole periods, from the one that the life begins in until it ends."""
     number = 0
+    while midnight(first_day(life, number), life.zone) > life.start:
+        number -= 1
     while (first := midnight(first_day(life, number), life.zone)) < life.end:
         yield first, midnight(first_day(life, number + 1), life.zone)
         number += 1
 
 
 def first_day(life: Life, number: int) -> date:
-    """Return the day a period begins: of a month without that day, the last one."""
-    day = life.start.astimezone(life.zone).date()
+    """Return the day a period begins: of a month without that day, the last one.
+
+    Counted is from the day that charging begins, before which a trial may have periods too.
+    """
+    day = life.charged_from.astimezone(life.zone).date()
     if life.interval == "week":
         monday = day if life.is_from_start else day - timedelta(days=day.weekday())
         return monday + timedelta(weeks=number)
@@ -114,16 +154,19 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
 
 
 def stretches(
-    life: Life, start: datetime, end: datetime, same: object
+    life: Life, start: datetime, end: datetime, same: Callable[[Terms], object]
 ) -> Iterator[tuple[datetime, datetime, Terms]]:
     """Cut where what matters changes, and leave out what is not charged."""
+    start = max(start, life.charged_from)
+    if start >= end:
+        return
     cuts = [start, *sorted({each.since for each in life.terms if start < each.since < end}), end]
     found: list[tuple[datetime, datetime, Terms]] = []
     for begin, past in pairwise(cuts):
         terms = [each for each in life.terms if each.since <= begin][-1]
         if not terms.is_charged:
             continue
-        if found and found[-1][1] == begin and same(found[-1][2]) == same(terms):  # type: ignore[operator]
+        if found and found[-1][1] == begin and same(found[-1][2]) == same(terms):
             found[-1] = (found[-1][0], past, found[-1][2])
         else:
             found.append((begin, past, terms))
@@ -142,6 +185,7 @@ def whole_days(life: Life, first: datetime, beyond: datetime) -> Fraction:
     return Fraction((beyond.astimezone(life.zone).date() - first.astimezone(life.zone).date()).days)
 
 
-def rounded(amount: Fraction) -> Decimal:
+def rounded(amount: Fraction, currency: str) -> Decimal:
+    """Round half away from zero, to the smallest coin."""
     exact = Decimal(amount.numerator) / Decimal(amount.denominator)
-    return exact.quantize(CENT, ROUND_HALF_UP)
+    return exact.quantize(Decimal(1).scaleb(-PLACES[currency]), ROUND_HALF_UP)

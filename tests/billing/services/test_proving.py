@@ -90,6 +90,28 @@ def test_a_credit_note_for_voided_events_is_proved(acme: Customer) -> None:
     assert (str(note.total), told(note.number)) == ("3.00", [])
 
 
+def test_a_credit_note_for_a_part_that_has_no_end_of_places_is_proved(acme: Customer) -> None:
+    subscription = subscribe(acme, "2026-01-01", publish_plan(FEE | {"proration": "second"}))
+    bill(acme, "2026-02-03")
+    cancel_subscription(
+        subscription=subscription, end_at=instant("2026-01-01T07:00"), at=instant("2026-02-03")
+    )
+    bill(acme, "2026-02-04")
+    note = CreditNote.objects.get()
+    assert (str(note.total), told(note.number)) == ("30.71", [])
+
+
+def test_a_fee_that_one_day_more_would_round_to_the_same_is_proved(db: None) -> None:
+    customer = factories.make_customer(currency="JPY")
+    plan = publish_plan(FEE | {"amount": "4"}, currency="JPY")
+    subscription = subscribe(customer, "2026-01-01", plan)
+    ends = instant("2026-01-05T07:00")
+    cancel_subscription(subscription=subscription, end_at=ends, at=ends)
+    bill(customer, "2026-01-08")
+    invoice = Invoice.objects.get()
+    assert (str(invoice.total), told(invoice.number)) == ("1", [])
+
+
 def test_a_threshold_invoice_and_what_follows_it_are_proved(acme: Customer) -> None:
     subscribe(acme, "2026-01-01", publish_plan(FEE, CALLS, invoice_threshold="20"))
     report_calls(acme, "2026-01-10", 15)
