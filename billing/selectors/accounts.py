@@ -50,10 +50,12 @@ class ChargeKey:
 class Ledger:
     """What documents have billed, charge by charge, and the invoice line that billed it last.
 
-    `parts` counts the lines there ever were of a charge, those of reissued invoices too.
+    `discounts` are what coupons took off what was billed. `parts` counts the lines there ever were
+    of a charge, those of reissued invoices too.
     """
 
     billed: dict[ChargeKey, Billed] = field(default_factory=dict)
+    discounts: dict[ChargeKey, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     last_line: dict[ChargeKey, InvoiceLine] = field(default_factory=dict)
     of_period: dict[int, set[ChargeKey]] = field(default_factory=lambda: defaultdict(set))
     parts: dict[ChargeKey, int] = field(default_factory=lambda: defaultdict(int))
@@ -61,10 +63,18 @@ class Ledger:
     def count(self, key: ChargeKey, part: int) -> None:
         self.parts[key] = max(self.parts[key], part + 1)
 
-    def add(self, key: ChargeKey, amount: Decimal, quantity: Decimal, part: int) -> None:
+    def add(self, line: InvoiceLine | CreditNoteLine) -> None:
+        """Count a line; what a credit note gives back is taken off."""
+        key, amount, discount = key_of(line), line.amount, line.discount
+        if isinstance(line, CreditNoteLine):
+            amount, discount = -amount, -discount
+        else:
+            self.last_line[key] = line
         before = self.billed.get(key) or Billed(Decimal(0), Decimal(0), 0)
-        self.billed[key] = before.with_line(amount, quantity, part)
-        self.count(key, part)
+        self.billed[key] = before.with_line(amount, line.quantity, line.part)
+        if discount:
+            self.discounts[key] += discount
+        self.count(key, line.part)
         self.of_period[key.period_id].add(key)
 
 
@@ -281,18 +291,15 @@ def read_ledger(period_ids: Sequence[int], drafts_count: bool = False) -> Ledger
         lines = lines.exclude(invoice__status=Invoice.Status.DRAFT)
     lines = lines.select_related("invoice").only(*LINE_COLUMNS, "invoice__is_reissued")
     for line in lines.order_by("pk"):
-        key = key_of(line)
         if line.invoice.is_reissued:
-            ledger.count(key, line.part)
-            continue
-        ledger.add(key, line.amount, line.quantity, line.part)
-        ledger.last_line[key] = line
+            ledger.count(key_of(line), line.part)
+        else:
+            ledger.add(line)
     taken_back = CreditNoteLine.objects.filter(
         billing_period__in=period_ids, credit_note__status="issued"
     )
     for note_line in taken_back.only(*LINE_COLUMNS):
-        key = key_of(note_line)
-        ledger.add(key, -note_line.amount, note_line.quantity, note_line.part)
+        ledger.add(note_line)
     return ledger
 
 

@@ -11,7 +11,7 @@ from billing.models import Coupon, CouponRedemption, InvoiceLine, Subscription
 from billing.rating.arithmetic import exact_arithmetic, portion
 from billing.rating.money import round_amount
 from billing.rating.totals import Discount, total_lines
-from billing.selectors.accounts import Account
+from billing.selectors.accounts import Account, Ledger, key_of
 
 ZERO = Decimal(0)
 
@@ -47,11 +47,12 @@ def discounts_of(account: Account, currency: str, lines: Sequence[Discountable])
     """Work out what comes off each line.
 
     A coupon is for the lines of its subscription that cost something, and for those alone that
-    begin while it lasts. What is given back is given back less what coupons had taken off it.
+    begin while it lasts. What is given back is given back less its part of what coupons had taken off
+    all that was billed of the charge.
     One that is for once is used up by the first document that it takes something off; the caller
     comes with an account's documents in their order.
     """
-    back = [given_back(line, currency) for line in lines]
+    back = [given_back(account.ledger, line, currency) for line in lines]
     net = [(str(at), line.amount - back[at]) for at, line in enumerate(lines)]
     found = [
         (redemption, discount_of(redemption.coupon, scope))
@@ -83,12 +84,15 @@ def discounts_of(account: Account, currency: str, lines: Sequence[Discountable])
     )
 
 
-def given_back(line: Discountable, currency: str) -> Decimal:
-    """Return the part of what coupons took off a line that goes with what is given back of it."""
-    original = line.original
-    if line.amount >= 0 or original is None or not original.discount or not original.amount:
+def given_back(ledger: Ledger, line: Discountable, currency: str) -> Decimal:
+    """Return the part of what coupons took off a charge that goes with what is given back of it."""
+    if line.amount >= 0 or line.original is None:
         return round_amount(ZERO, currency)
-    part = Fraction(original.discount) / Fraction(original.amount)
+    key = key_of(line.original)
+    billed, discount = ledger.billed[key].amount, ledger.discounts[key]
+    if not discount or billed <= 0:
+        return round_amount(ZERO, currency)
+    part = Fraction(discount) / Fraction(billed)
     with exact_arithmetic():
         return round_amount(portion(line.amount, part), currency)
 

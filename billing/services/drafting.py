@@ -12,7 +12,7 @@ from typing import Any
 
 from billing.models import Invoice, InvoiceLine, SubscriptionPeriod
 from billing.rating.periods import Period
-from billing.selectors.accounts import RECOMPUTED, Account, Contract, key_of, read_accounts
+from billing.selectors.accounts import RECOMPUTED, Account, Contract, read_accounts
 from billing.selectors.charges import Charge, Question, charges_of
 from billing.selectors.credits import read_wallets
 from billing.selectors.one_offs import line_of_charge
@@ -303,11 +303,8 @@ def settle(document: Document, lines: Sequence[StatementLine]) -> Statement:
     document.statement = statement
     document.lines = [invoice_line(position, line) for position, line in enumerate(statement.lines)]
     for line in document.lines:
-        if line.billing_period_id is None:
-            continue
-        key = key_of(line)
-        ledger.add(key, line.amount, line.quantity, line.part)
-        ledger.last_line[key] = line
+        if line.billing_period_id is not None:
+            ledger.add(line)
     return statement
 
 

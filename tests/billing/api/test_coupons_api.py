@@ -114,6 +114,21 @@ def test_what_is_given_back_is_given_back_less_its_discount(outsider: Outsider) 
     call_command("prove_invoice", note.number)
 
 
+def test_all_documents_of_a_charge_count_for_what_is_given_back_of_it(outsider: Outsider) -> None:
+    """The late usage was free, and the rest was not."""
+    ten = {"key": "ten", "name": "Ten", "amount_off": "10", "currency": "USD"}
+    outsider.post("coupons", **ten, prices=["calls"], duration="forever")
+    subscription = outsider.subscribe("2026-01-01T00:00:00Z", coupons=["ten"])
+    outsider.use("2026-01-10T00:00:00Z", calls=50)
+    nights(outsider, 2)
+    outsider.use("2026-01-11T00:00:00Z", calls=5)
+    assert nights(outsider, 3)[1:] == [("10.00", "190.00"), ("10.00", "100.00")]
+    outsider.post(f"subscriptions/{subscription}/cancel", at="2026-01-01T00:00:00Z")
+    outsider.night("2026-03-03T12:00:00Z")
+    assert sum(note.total for note in CreditNote.objects.all()) == 100 + 190 + 100
+    call_command("prove_invoice", str(CreditNote.objects.latest("pk")))
+
+
 def test_a_preview_has_the_discount_and_uses_nothing_up(
     outsider: Outsider, operator: APIClient
 ) -> None:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -24,6 +25,7 @@ from tests.billing.life.plain import PLACES, together
 from tests.billing.life.world import World
 
 ZERO = Decimal(0)
+type Charge = tuple[int | None, int | None, datetime]
 
 
 def assert_documents_say_what_was_used(world: World) -> None:
@@ -124,9 +126,9 @@ def assert_coupons(world: World, invoice: Invoice, lines: list[Line]) -> None:
 
 def assert_discounts_follow(customer: Customer) -> None:
     """Check that of what a charge is billed, coupons took off a part: no more, and no less than 0."""
-    amounts: dict[object, Decimal] = defaultdict(Decimal)
-    discounts: dict[object, Decimal] = defaultdict(Decimal)
-    lines: dict[object, int] = defaultdict(int)
+    amounts: dict[Charge, Decimal] = defaultdict(Decimal)
+    discounts: dict[Charge, Decimal] = defaultdict(Decimal)
+    lines: dict[Charge, int] = defaultdict(int)
     coin = Decimal(1).scaleb(-PLACES[customer.currency])
     for sign, line in lines_of_periods(customer):
         key = line.billing_period_id, line.billed_price_id, line.period_start
