@@ -3,9 +3,9 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning, register
+from django.core.checks import CheckMessage, Info, Warning, register
 
-from billing import pdf
+from billing import glyphs, pdf
 
 
 @register(deploy=True)
@@ -33,5 +33,22 @@ def check_pdf(**_: Any) -> list[CheckMessage]:
             f"No PDF can be made here, so invoices cannot be downloaded: {problem}",
             hint="Install Pango, such as the Debian package libpangoft2-1.0-0.",
             id="billing.W010",
+        )
+    ]
+
+
+@register(deploy=True)
+def check_fonts(**_: Any) -> list[CheckMessage]:
+    """Say which names of customers PDF documents cannot print here."""
+    missing = glyphs.missing_scripts()
+    if not missing:
+        return []
+    packages = " and ".join(sorted({*missing.values()}))
+    return [
+        Info(
+            f"No font here has {', '.join(missing)} characters: "
+            f"PDF documents print {glyphs.STAND_IN} in their place, and are never made again.",
+            hint=f"If customers have such names, install {packages} (Debian) or fonts like them.",
+            id="billing.I001",
         )
     ]

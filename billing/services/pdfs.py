@@ -10,6 +10,7 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
+from billing.glyphs import STAND_IN, missing_from
 from billing.models import CreditNote, Invoice, StoredPdf
 from billing.models.lines import DocumentLine
 from billing.pdf import pdf_of
@@ -100,9 +101,27 @@ def rendered(document: Document) -> bytes:
         "customer": reader_of(document),
         "zone": document.buyer["time_zone"],
     }
-    html = render_to_string("documents/document.html", context)
+    html = legible(render_to_string("documents/document.html", context), document)
     attached = content_of(document, lines)
     return pdf_of(html, attached=attached, attached_name=f"{document.number}.json")
+
+
+def legible(html: str, document: Document) -> str:
+    """Return a page in which nothing is left blank for want of a font.
+
+    What stands in says that something is missing; what it is, is in the attached file.
+    """
+    missing = missing_from(html)
+    if not missing:
+        return html
+    logger.warning(
+        "No font here has %s of %s: its PDF prints %s instead. Install one, such as the Debian "
+        "package fonts-noto-cjk, before more documents are made.",
+        " ".join(sorted(missing)),
+        document,
+        STAND_IN,
+    )
+    return html.translate(dict.fromkeys(map(ord, missing), STAND_IN))
 
 
 def reader_of(document: Document) -> Customer:

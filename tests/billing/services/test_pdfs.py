@@ -14,7 +14,7 @@ from django.test import Client
 from pypdf import PdfReader
 from rest_framework.test import APIClient
 
-from billing import pdf
+from billing import glyphs, pdf
 from billing.models import Invoice, StoredPdf
 from billing.services.invoicing import bill_customers, void_invoice
 from billing.services.one_off import OneOffLine, create_one_off_invoice
@@ -201,6 +201,33 @@ def test_a_missing_library_is_told_at_deployment(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("billing.pdf.weasyprint", missing)
     messages = {each.id: each.msg for each in run_checks(include_deployment_checks=True)}
     assert "cannot load library 'pango'" in messages["billing.W010"]
+
+
+def test_a_name_that_no_font_has_is_not_left_blank(
+    acme: Customer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    acme.name = "東京 Ümlaut\u0301"
+    acme.save()
+    invoice = billed(acme, OneOffLine("Training", TEN))
+    has_bundled = glyphs.has_glyph("Ü")
+    monkeypatch.setattr(glyphs, "has_glyph", lambda each: ord(each) < 0x3000)
+    text = text_of(invoice)
+    assert (has_bundled, "?? Ümlaut" in text, "東" in caplog.text) == (True, True, True)
+    [content] = read(invoice).attachments[f"{invoice.number}.json"]
+    assert json.loads(content)["document"]["buyer"]["name"] == acme.name
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_scripts_without_a_font_are_told_at_deployment(
+    monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    monkeypatch.setattr(glyphs, "has_glyph", lambda each: is_there)
+    told = {each.id: each for each in run_checks(include_deployment_checks=True)}
+    if is_there:
+        assert "billing.I001" not in told
+    else:
+        assert "Chinese, Japanese, Korean, Arabic, Hebrew" in told["billing.I001"].msg
+        assert "fonts-dejavu-core and fonts-noto-cjk" in str(told["billing.I001"].hint)
 
 
 def test_the_fonts_come_with_their_licence() -> None:
