@@ -18,6 +18,9 @@ PRODUCTION := BASE_URL=https://billing.example.com EMAIL_URL=smtp://user:passwor
 	STRIPE_SECRET_KEY=sk_test_check STRIPE_WEBHOOK_SECRET=whsec_check \
 	SECRET_KEY=3kT9vQ2mZr7LxW5nB8cHs4JdYp6FgEa1uRoXiNqMtVbKwCzSlDhGjPfAyUeO
 
+# Tests and the demo start many processes: each would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 

@@ -1,13 +1,14 @@
 """Fixtures that any test may ask for."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.test import override_settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from billing.models.freezing import EMPTYING
@@ -33,18 +34,34 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     options["options"] = f"{options.get('options', '')} -c {EMPTYING}=on".strip()
 
 
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
     """The real hasher is slow by design; no test is about that."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    with override_settings(PASSWORD_HASHERS=hashers):
+        yield
 
 
-@pytest.fixture(autouse=True)
-def no_stripe_account(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def no_stripe_account() -> Iterator[None]:
     """No invoice of a test goes to an account that the environment of the suite names."""
-    settings.STRIPE_SECRET_KEY = ""
-    for name in ("STRIPE_SECRET_KEY", "STRIPE_API_BASE", "STRIPE_WEBHOOK_SECRET"):
-        monkeypatch.delenv(name, raising=False)
+    with override_settings(STRIPE_SECRET_KEY=""), pytest.MonkeyPatch.context() as patch:
+        for name in ("STRIPE_SECRET_KEY", "STRIPE_API_BASE", "STRIPE_WEBHOOK_SECRET"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def standing(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Keep rows that a module's fixtures store, for all of its tests.
+
+    The transaction of each test is a savepoint within the one that holds those rows, so a test
+    may change them: the next one finds them as they were. Each needs `db`, and objects in memory
+    stay changed.
+    """
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture

@@ -1,9 +1,5 @@
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from django.contrib.contenttypes.models import ContentType
-from django.db import transaction
 from django.test import Client
 
 from customers.models import Customer, User
@@ -12,14 +8,9 @@ from tests.factories import make_staff
 
 
 @pytest.fixture(scope="module")
-def standing_shop(django_db_setup: None, django_db_blocker: Any) -> Iterator[Customer]:
-    """Return a customer beside whom there is a row of every kind, for a module that only reads.
-
-    The transaction of each test is a savepoint within the one that holds these rows.
-    """
-    with django_db_blocker.unblock(), transaction.atomic():
-        yield world.build("acme", name="Acme")
-        transaction.set_rollback(True)
+def standing_shop(standing: None) -> Customer:
+    """Return a customer beside whom there is a row of every kind, for a module that shares it."""
+    return world.build("acme", name="Acme")
 
 
 @pytest.fixture

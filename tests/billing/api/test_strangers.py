@@ -21,6 +21,8 @@ from tests.billing.plans import publish_plan, subscribe
 from tests.billing.usage import instant, report_calls
 from tests.metering.history.corrected import store, void
 
+pytestmark = pytest.mark.django_db
+
 PREFIX = "api/v1/"
 VERBS = ("get", "post", "put", "patch", "delete")
 # They tell nothing about anybody.
@@ -125,7 +127,12 @@ TABLE = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def acme(standing: None) -> Customer:
+    return factories.make_customer("acme", name="Acme")
+
+
+@pytest.fixture(scope="module")
 def places(acme: Customer) -> dict[str, Any]:
     """Give Acme one of everything; return the parts of their addresses."""
     subscription = subscribe(acme, "2026-01-01", publish_plan())
@@ -150,7 +157,7 @@ def places(acme: Customer) -> dict[str, Any]:
 
 
 @pytest.fixture
-def stranger(db: None, api: Callable[[str], APIClient]) -> APIClient:
+def stranger(acme: Customer, api: Callable[[str], APIClient]) -> APIClient:
     """Return a client with every scope of another customer."""
     return api(factories.make_key(factories.make_customer("globex")).secret)
 

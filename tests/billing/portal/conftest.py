@@ -49,6 +49,10 @@ def key(acme: Customer) -> ApiKey:
 
 @pytest.fixture
 def invoice(acme: Customer) -> Invoice:
+    return bill_february(acme)
+
+
+def bill_february(acme: Customer) -> Invoice:
     """Return February's invoice, over 31 for the plan and 2 x 10 + 3 x 2 = 26 for twelve calls."""
     subscribe(acme, "2026-02-01")
     report_calls(acme, "2026-02-10T09:00", 12)

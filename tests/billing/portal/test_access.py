@@ -12,6 +12,9 @@ from billing.portal.urls import urlpatterns
 from billing.services.crediting import CreditWish, create_credit_note
 from customers.models import ApiKey, Customer, User
 from tests import factories
+from tests.billing.portal.conftest import bill_february
+
+pytestmark = pytest.mark.django_db
 
 # Status for: nobody, a member of another customer, a member, staff.
 OPEN_TO_MEMBERS = (302, 404, 200, 200)
@@ -39,6 +42,21 @@ WRITES = ["portal-key-create", "portal-key-revoke", "portal-payment-method"]
 PEOPLE = ["nobody", "stranger", "member", "staff"]
 
 
+@pytest.fixture(scope="module")
+def acme(standing: None) -> Customer:
+    return factories.make_customer("acme", name="Acme")
+
+
+@pytest.fixture(scope="module")
+def key(acme: Customer) -> ApiKey:
+    return factories.make_key(acme).api_key
+
+
+@pytest.fixture(scope="module")
+def invoice(acme: Customer) -> Invoice:
+    return bill_february(acme)
+
+
 @pytest.fixture
 def people(acme: Customer, owner: User, log_in: Callable[[User], Client]) -> dict[str, Client]:
     stranger = factories.make_member(factories.make_customer("other"))
@@ -51,7 +69,7 @@ def people(acme: Customer, owner: User, log_in: Callable[[User], Client]) -> dic
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def address(acme: Customer, key: ApiKey, invoice: Invoice) -> Callable[[str], str]:
     """Return a maker of addresses of Acme's pages by their name."""
     values = {"customer_key": acme.key, "key_id": key.pk, "number": invoice.number, "position": 2}
