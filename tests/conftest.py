@@ -27,6 +27,16 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("laws")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the properties out of the coverage, which would take a third of their time.
+
+    They run the same lines hundreds of times; whether those are covered, examples have to tell.
+    """
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("no_cover")
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Tests that commit empty every table afterwards, which documents refuse outside of tests."""
