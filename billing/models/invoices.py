@@ -156,12 +156,14 @@ class Invoice(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["subscription", "billing_at", "billing_reason"],
-                condition=Q(is_reissued=False),
+                condition=Q(billing_reason__in=["cycle", "change"], is_reissued=False),
                 name="billing_invoice_instant_once",
             ),
             models.UniqueConstraint(
                 fields=["customer", "currency", "billing_at", "billing_reason"],
-                condition=Q(subscription=None, is_reissued=False) & ~Q(billing_reason="manual"),
+                condition=Q(
+                    subscription=None, billing_reason__in=["cycle", "change"], is_reissued=False
+                ),
                 name="billing_invoice_consolidated_once",
             ),
             models.CheckConstraint(

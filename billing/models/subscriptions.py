@@ -108,6 +108,10 @@ class Subscription(models.Model):
     def __str__(self) -> str:
         return f"{self.customer}: {self.plan_version}"
 
+    def is_billed(self, instant: datetime) -> bool:
+        """Say whether what falls due at an instant has been turned into a document."""
+        return self.billed_until is not None and instant <= self.billed_until
+
     @property
     def coupons(self) -> list[Coupon]:
         """Return the coupons on it, in the order they are taken off; not those removed from it."""

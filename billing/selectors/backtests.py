@@ -119,9 +119,9 @@ class Side:
 
     def periods(self) -> Iterator[SubscriptionPeriod]:
         """Yield the billing periods of the stretch; the first and the last may be cut by it."""
-        start = self.start
+        start, customer = self.start, self.contract.subscription.customer
         while start < self.end:
-            period = period_from(self.contract, start)
+            period = period_from(self.contract, start, customer.time_zone)
             period.period_end = min(period.period_end, self.end)
             yield period
             start = period.period_end

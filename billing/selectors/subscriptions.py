@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, OuterRef, Q
 
@@ -78,24 +79,26 @@ def upcoming_periods(contract: Contract, at: datetime) -> Iterator[SubscriptionP
     if last is not None:
         start = last.period_end
     while start <= at and (end_at is None or start < end_at):
-        period = period_from(contract, start)
+        period = period_from(contract, start, contract.subscription.customer.time_zone)
+        # No instant to come will bill what is due at its start.
+        period.is_stale = subscription.is_billed(start)
         yield period
         start = period.period_end
 
 
-def period_from(contract: Contract, start: datetime) -> SubscriptionPeriod:
-    """Return the period that begins at an instant, not stored.
+def period_from(contract: Contract, start: datetime, time_zone: str) -> SubscriptionPeriod:
+    """Return the period that begins at an instant, not stored, its days those of a time zone.
 
     It ends with the full period of the price list that holds then, or where one begins that is
     billed in another rhythm.
     """
-    customer, row = contract.subscription.customer, row_at(contract, start)
+    row = row_at(contract, start)
     interval, interval_count, anchor = rhythm_of(contract, row)
     full = period_containing(
         start,
         interval=interval,
         interval_count=interval_count,
-        zone=customer.zone,
+        zone=ZoneInfo(time_zone),
         anchor=anchor or CALENDAR,
     )
     return SubscriptionPeriod(
@@ -104,7 +107,7 @@ def period_from(contract: Contract, start: datetime) -> SubscriptionPeriod:
         period_end=end_of_rhythm(contract, start, full.end),
         full_start=full.start,
         full_end=full.end,
-        time_zone=customer.time_zone,
+        time_zone=time_zone,
         starts_rhythm=row.start_at == start and starts_rhythm(contract, row),
     )
 

@@ -222,7 +222,7 @@ def late_documents(
     found = []
     for account in accounts:
         for contract in account.contracts:
-            stale = [period for period in contract.periods if period.is_stale and period.closed_at]
+            stale = [period for period in contract.periods if period.is_stale]
             if stale and id(contract) not in served:
                 late = replace(contract, periods=stale)
                 document = new_document(account, late, at, Reason.ADJUSTMENT)
@@ -271,22 +271,27 @@ def any_of_now(document: Document, lines: Sequence[StatementLine]) -> bool:
 def work_out_late(document: Document, reader: UsageReader) -> bool:
     """Work out a difference; return whether it is to be billed now.
 
-    It waits for the next document of its subscription, unless there will be none. Without a
-    difference the periods are settled.
+    It waits for the next document of its subscription, unless there will be none. A change of the
+    past within a running period does not: that may go on for a year. Without a difference the
+    periods are settled.
     """
     [contract] = document.contracts
     lines = owed_lines(document, reader)
-    if not lines:
-        for period in contract.periods:
-            period.is_stale = False
-        SubscriptionPeriod.objects.filter(pk__in=[each.pk for each in contract.periods]).update(
-            is_stale=False
-        )
     whole = document.account.contract(contract.subscription.pk)
-    if not lines or not whole.is_over(document.at):
+    running = [period for period in contract.periods if period.closed_at is None]
+    is_now = whole.is_over(document.at) or any(line.billing_period in running for line in lines)
+    mark_compared(running if lines else contract.periods)
+    if not lines or not is_now:
         return False
     settle(document, lines)
     return True
+
+
+def mark_compared(periods: Sequence[SubscriptionPeriod]) -> None:
+    for period in periods:
+        period.is_stale = False
+    keys = [period.pk for period in periods]
+    SubscriptionPeriod.objects.filter(pk__in=keys).update(is_stale=False)
 
 
 def settle(document: Document, lines: Sequence[StatementLine]) -> Statement:

@@ -19,7 +19,12 @@ from billing.rating.arithmetic import QUANTITY_PLACES, plain
 from billing.rating.documents import parse_unsigned
 from billing.selectors.catalog import sold_version
 from billing.selectors.price_lists import price_lists
-from billing.selectors.subscriptions import contract_of, current_period, end_of_rhythm
+from billing.selectors.subscriptions import (
+    contract_of,
+    current_period,
+    end_of_rhythm,
+    period_from,
+)
 from billing.services.coupons import redeem_coupons
 from billing.services.invoicing import lock_customers, lock_subscription, recompute_drafts
 from billing.services.phases import end_of_trial, write_phases
@@ -31,6 +36,8 @@ from customers.models import Customer
 EARLIEST_START = datetime(2000, 1, 1, tzinfo=UTC)
 END_OF_TIME = datetime(2100, 1, 1, tzinfo=UTC)
 Kind = SubscriptionChange.Kind
+# What of a period depends on how often it is billed.
+RHYTHM_FIELDS = ("period_end", "full_start", "full_end", "starts_rhythm")
 type When = datetime | Literal["period_end"] | None
 
 
@@ -365,11 +372,13 @@ def fit_periods(subscription: Subscription, at: datetime, since: datetime) -> No
     affected.exclude(closed_at=None).update(is_stale=True)
     contract = contract_of(subscription)
     for period in affected.filter(closed_at=None):
-        cut = end_of_rhythm(contract, period.period_start, period.full_end)
-        if cut != period.period_end:
-            period.period_end = cut
-            period.save(update_fields=["period_end"])
-        end = contract.end_of(period)
-        if subscription.billed_until is not None and end <= subscription.billed_until:
+        period.period_end = end_of_rhythm(contract, period.period_start, period.full_end)
+        if since <= period.period_start:
+            # It may be of another rhythm now.
+            fitting = period_from(contract, period.period_start, period.time_zone)
+            for name in RHYTHM_FIELDS:
+                setattr(period, name, getattr(fitting, name))
+        period.is_stale = period.is_stale or subscription.is_billed(since)
+        if subscription.is_billed(contract.end_of(period)):
             period.closed_at, period.is_stale = at, True
-            period.save(update_fields=["closed_at", "is_stale"])
+        period.save(update_fields=[*RHYTHM_FIELDS, "closed_at", "is_stale"])

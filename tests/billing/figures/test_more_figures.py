@@ -80,6 +80,26 @@ def test_a_new_interval_counts_from_the_moment_it_begins(
     assert outsider.lines() == {"day": ["19.00", "7.00"], "second": ["19.00", "6.25"]}[proration]
 
 
+@pytest.mark.parametrize(
+    ("plan", "owed"),
+    # A dearer month; 334 of 365 days of a year, which began with the calendar's.
+    [("team", ["62.00", "-31.00"]), ("yearly", ["334.00", "-31.00"])],
+)
+def test_a_change_at_the_start_of_a_period_is_billed_although_a_night_was_earlier(
+    outsider: Outsider, plan: str, owed: list[str]
+) -> None:
+    outsider.plan(flat("31", timing="advance"))
+    outsider.plan(flat("62", timing="advance"), key="team")
+    outsider.plan(flat("365", timing="advance"), key="yearly", interval="year")
+    outsider.customer()
+    subscription = outsider.subscribe("2026-01-01T00:00:00Z")
+    outsider.night("2026-02-01T02:00:00Z")
+    outsider.change(subscription, "2026-02-01T00:00:00Z", plan=plan)
+    for night in ("2026-02-02T02:00:00Z", "2026-02-03T02:00:00Z"):
+        outsider.night(night)
+    assert outsider.lines() == ["31.00", "31.00", *owed]
+
+
 def test_a_pause_over_the_end_of_a_month_costs_the_days_beside_it(outsider: Outsider) -> None:
     """20 of 31 days, then 14 of 28."""
     outsider.plan(flat("31"))

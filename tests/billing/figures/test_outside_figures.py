@@ -91,6 +91,23 @@ def test_a_threshold_bills_within_the_month_and_never_twice(outsider: Outsider) 
     assert outsider.totals() == ["200.00", "231.00"]
 
 
+def test_nights_of_one_instant_bill_what_came_in_between(
+    outsider: Outsider,
+) -> None:
+    outsider.meter()
+    outsider.plan(CALLS | {"model": "per_unit", "unit_amount": "1"}, invoice_threshold="2")
+    outsider.customer()
+    outsider.subscribe("2026-01-01T00:00:00Z")
+    outsider.customer("globex")
+    ended = outsider.subscribe("2026-01-01T00:00:00Z", customer="globex")
+    outsider.post(f"subscriptions/{ended}/cancel", at="2026-01-04T00:00:00Z")
+    for _ in range(3):
+        for customer in ("acme", "globex"):
+            outsider.use("2026-01-03T00:00:00Z", 3, customer=customer)
+        outsider.night("2026-01-10T00:00:00Z")
+    assert outsider.totals() == outsider.totals("globex") == ["3.00", "3.00", "3.00"]
+
+
 def test_late_units_cost_what_their_tier_says(outsider: Outsider) -> None:
     outsider.meter()
     outsider.plan(CALLS | {"model": "graduated", "tiers": TIERS})
