@@ -47,6 +47,11 @@ def text(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
 
 
+def lines(name: str) -> list[str]:
+    """Return the lines of a text, which `|` stands between."""
+    return [line.strip() for line in text(name).split("|") if line.strip()]
+
+
 def matching(name: str, pattern: str, *, expected: str) -> str:
     """Return a secret that matches `pattern` from end to end, or nothing."""
 

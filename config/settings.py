@@ -293,6 +293,10 @@ DUNNING_SUSPEND_DAYS = environment.integer_or_nothing(
 ADJUSTMENT_MONTHS = environment.integer("ADJUSTMENT_MONTHS", 13, minimum=0, maximum=120)
 
 BRAND_NAME = environment.text("BRAND_NAME", "Tallyport")
+# Who sells, as documents say it: the registered name if it is not the brand's, address, tax id.
+SELLER_NAME = environment.text("SELLER_NAME")
+SELLER_ADDRESS = environment.lines("SELLER_ADDRESS")
+SELLER_TAX_ID = environment.text("SELLER_TAX_ID")
 BRAND_COLOR = environment.color("BRAND_COLOR", "#0f766e")
 BRAND_LOGO = environment.image_address("BRAND_LOGO")
 if BRAND_LOGO:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from django.conf import settings
 
@@ -48,8 +49,13 @@ def plain(value: object) -> str:
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
 
 
-def seller_snapshot() -> dict[str, str]:
-    return {"name": settings.BRAND_NAME, "email": settings.DEFAULT_FROM_EMAIL}
+def seller_snapshot() -> dict[str, Any]:
+    return {
+        "name": settings.SELLER_NAME or settings.BRAND_NAME,
+        "email": settings.DEFAULT_FROM_EMAIL,
+        "address": settings.SELLER_ADDRESS,
+        "tax_id": settings.SELLER_TAX_ID,
+    }
 
 
 def buyer_snapshot(customer: Customer) -> dict[str, str]:

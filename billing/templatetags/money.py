@@ -86,8 +86,10 @@ def span(context: Context, start: datetime, end: datetime, zone: str = "") -> st
 
 
 @register.simple_tag(takes_context=True)
-def address(context: Context, party: dict[str, str]) -> list[str]:
-    """Return the lines of a postal address, empty ones left out."""
+def address(context: Context, party: dict[str, Any]) -> list[str]:
+    """Return the lines of a postal address, empty ones left out; a seller's are given as such."""
+    if "address" in party:
+        return list(party["address"])
     town = " ".join(party.get(part, "") for part in ("postal_code", "city", "state")).split()
     country = formatting.country(party.get("country", ""), customer_of(context).locale)
     lines = [party.get("address_line1"), party.get("address_line2"), " ".join(town), country]

@@ -12,6 +12,7 @@ from django.core.checks import run_checks
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from pypdf import PdfReader
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from billing import glyphs, pdf
@@ -58,6 +59,15 @@ def test_it_says_what_the_invoice_says(issued: Invoice) -> None:
         assert words in text
     assert "How it adds up API calls" in text
     assert "First 10 10 $2.00 $20.00" in text
+
+
+def test_it_says_who_sells_as_of_its_issue(acme: Customer, settings: Settings) -> None:
+    settings.SELLER_NAME, settings.SELLER_TAX_ID = "Weather Forecasts Ltd", "GB123456789"
+    settings.SELLER_ADDRESS = ["1 High Street", "London N1 1AA"]
+    invoice = billed(acme, OneOffLine("Training", TEN))
+    settings.SELLER_NAME = "Another Ltd"
+    said = "From Weather Forecasts Ltd 1 High Street London N1 1AA Tax id GB123456789"
+    assert said in text_of(invoice)
 
 
 def test_its_pages_are_numbered(acme: Customer) -> None:
