@@ -149,6 +149,11 @@ class Account:
         self.waiting = [each for each in self.waiting if each not in taken]
         return taken
 
+    def is_past(self, instant: datetime) -> bool:
+        """Say whether anything was billed as of an instant, or a later one, before."""
+        reached = (contract.subscription.billed_until for contract in self.contracts)
+        return any(until is not None and instant <= until for until in reached)
+
     def has_next(self, currency: str, at: datetime) -> bool:
         """Say whether a document in a currency is still to come by itself."""
         return any(

@@ -148,6 +148,9 @@ def planned(account: Account, at: datetime, only_drafts: bool) -> list[Document]
         for contract in account.contracts:
             for instant, reason in new_instants(contract, at):
                 document = new_document(account, contract, instant, reason)
+                if group_of(document) not in documents and account.is_past(instant):
+                    # All had its invoice of that instant before this was known to fall due.
+                    document.subscription_id = contract.subscription.pk
                 known = documents.setdefault(group_of(document), document)
                 if contract not in known.contracts:
                     known.contracts.append(contract)

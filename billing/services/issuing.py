@@ -61,12 +61,12 @@ def issue_drafts(drafts: Sequence[Issue], *, at: datetime, keeps_zero: bool = Fa
     issued = Issued()
     kept: list[Issue] = []
     dropped: list[Invoice] = []
-    for draft in drafts:
+    for place, draft in enumerate(drafts):
         if not keeps_zero and is_over_nothing(draft.lines):
             issued.skipped += 1
             dropped.append(draft.invoice)
             continue
-        issued.credit_notes += credit_what_is_negative(draft, kept, at)
+        issued.credit_notes += credit_what_is_negative(draft, kept, drafts[place + 1 :], at)
         if draft.lines and (keeps_zero or not is_over_nothing(draft.lines)):
             kept.append(draft)
         else:
@@ -128,12 +128,12 @@ def check_total(invoice: Invoice) -> None:
 
 
 def credit_what_is_negative(
-    draft: Issue, before: Iterable[Issue], at: datetime
+    draft: Issue, before: Iterable[Issue], after: Iterable[Issue], at: datetime
 ) -> list[CreditNote]:
     """Take the negative lines off a draft whose total is below zero, into credit notes.
 
-    A line that no issued invoice stands for stays where it is. `before` are the drafts that are
-    being issued before it.
+    A line that no issued invoice stands for stays where it is. `before` and `after` are the drafts
+    that are being issued before it and after it.
     """
     if draft.invoice.total + draft.invoice.credits >= 0:
         return []
@@ -146,11 +146,23 @@ def credit_what_is_negative(
         beside=[each.invoice for each in before],
         at=at,
     )
+    follow_past(lines, after)
     moved = {line.pk for line in lines}
     InvoiceLine.objects.filter(pk__in=moved).delete()
     draft.lines = [line for line in draft.lines if line.pk not in moved]
     add_up(draft)
     return notes
+
+
+def follow_past(moved: Iterable[InvoiceLine], after: Iterable[Issue]) -> None:
+    """Let lines that put right what is moved into credit notes name the lines that it put right."""
+    originals = {line.pk: line.original for line in moved}
+    for pk, original in originals.items():
+        InvoiceLine.objects.filter(original=pk).update(original=original)
+    for draft in after:
+        for line in draft.lines:
+            if line.original_id in originals:
+                line.original = originals[line.original_id]
 
 
 def add_up(draft: Issue) -> None:

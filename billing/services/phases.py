@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from billing.models import (
@@ -11,6 +12,7 @@ from billing.models import (
     SubscriptionPhase,
 )
 
+type Anchors = dict[tuple[datetime, str, int], date | None]
 Kind = SubscriptionChange.Kind
 State = SubscriptionPhase.State
 
@@ -21,7 +23,8 @@ def write_phases(subscription: Subscription, at: datetime) -> list[SubscriptionP
     The caller has locked the customer.
     """
     changes = subscription.changes.filter(withdrawn_at=None).select_related("plan_version")
-    phases = phases_of(subscription, list(changes.order_by("effective_at", "pk")))
+    anchors = anchors_of(subscription)
+    phases = phases_of(subscription, list(changes.order_by("effective_at", "pk")), anchors)
     subscription.phases.all().delete()
     SubscriptionPhase.objects.bulk_create(phases)
     begun = [phase for phase in phases if phase.start_at <= max(at, subscription.start_at)]
@@ -30,8 +33,26 @@ def write_phases(subscription: Subscription, at: datetime) -> list[SubscriptionP
     return phases
 
 
+def anchors_of(subscription: Subscription) -> Anchors:
+    """Return the days that rhythms were counted from so far, by their start, interval and count.
+
+    They stay what they were where the customer lived then, wherever it has moved to since.
+    """
+    rows = list(subscription.phases.select_related("plan_version").order_by("start_at"))
+    begun = rows[:1] + [
+        after
+        for before, after in pairwise(rows)
+        if rhythm_of(before.plan_version) != rhythm_of(after.plan_version)
+    ]
+    return {(row.start_at, *rhythm_of(row.plan_version)): row.anchor_on for row in begun}
+
+
+def rhythm_of(version: PlanVersion) -> tuple[str, int]:
+    return version.interval, version.interval_count
+
+
 def phases_of(
-    subscription: Subscription, changes: Sequence[SubscriptionChange]
+    subscription: Subscription, changes: Sequence[SubscriptionChange], anchors: Anchors
 ) -> list[SubscriptionPhase]:
     """Return the phases that changes come to, in the order of the instants they hold from.
 
@@ -42,7 +63,7 @@ def phases_of(
         phase = SubscriptionPhase(
             subscription=subscription,
             start_at=change.effective_at,
-            **terms_after(subscription, phases[-1] if phases else None, change),
+            **terms_after(subscription, phases[-1] if phases else None, change, anchors),
         )
         if phases and phases[-1].start_at == phase.start_at:
             phases.pop()
@@ -65,7 +86,10 @@ def with_end_of_trial(
 
 
 def terms_after(
-    subscription: Subscription, before: SubscriptionPhase | None, change: SubscriptionChange
+    subscription: Subscription,
+    before: SubscriptionPhase | None,
+    change: SubscriptionChange,
+    anchors: Anchors,
 ) -> dict[str, Any]:
     """Return what holds after a change: what it says, and for the rest what held before."""
     version = change.plan_version
@@ -77,7 +101,7 @@ def terms_after(
         "plan_version": version,
         "quantities": {key: units for key, units in quantities.items() if units is not None},
         "state": state_after(subscription, before, change),
-        "anchor_on": anchor_after(subscription, before, version, change.effective_at),
+        "anchor_on": anchor_after(subscription, before, version, change.effective_at, anchors),
     }
 
 
@@ -99,20 +123,19 @@ def anchor_after(
     before: SubscriptionPhase | None,
     version: PlanVersion,
     at: datetime,
+    anchors: Anchors,
 ) -> date | None:
     """Return the day whose anniversaries cut periods: that of the start, or of a new rhythm.
 
-    A trial comes before the first period, so its end is the day.
+    A trial comes before the first period, so its end is the day. `anchors` are those known already.
     """
     if subscription.anchor == Subscription.Anchor.CALENDAR:
         return None
-    zone = subscription.customer.zone
-    if before is None:
-        return (subscription.trial_end_at or at).astimezone(zone).date()
-    old = before.plan_version
-    if (old.interval, old.interval_count) == (version.interval, version.interval_count):
+    if before is not None and rhythm_of(before.plan_version) == rhythm_of(version):
         return before.anchor_on
-    return at.astimezone(zone).date()
+    begun = (subscription.trial_end_at or at) if before is None else at
+    today = begun.astimezone(subscription.customer.zone).date()
+    return anchors.get((at, *rhythm_of(version)), today)
 
 
 def end_of_trial(subscription: Subscription, days: int) -> datetime | None:

@@ -255,7 +255,8 @@ class World:
         """Run a night; one that fails or is killed at some statement is made good by a later one."""
         self.now = max(self.now, at)
         if how == "whole":
-            assert run_nightly(at=at).status == "completed"
+            run = run_nightly(at=at)
+            assert run.status == "completed", run.failures
         elif isinstance(how, int):
             with ending_at(how):
                 run_nightly(at=at)

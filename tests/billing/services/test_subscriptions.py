@@ -8,9 +8,14 @@ from billing.models import CreditNote, Invoice, Plan, Subscription
 from billing.services.catalog import publish_new_version
 from billing.services.invoicing import recompute_drafts
 from billing.services.nightly import run_nightly
-from billing.services.subscriptions import cancel_subscription, create_subscription
+from billing.services.subscriptions import (
+    cancel_subscription,
+    change_subscription,
+    create_subscription,
+)
 from config.errors import DomainError, InvalidInputError
 from customers.models import Customer
+from customers.services import update_customer
 from tests import factories
 from tests.billing.plans import FEE, bounds, drafts_until, publish_plan, subscribe
 from tests.billing.usage import instant
@@ -108,6 +113,21 @@ def test_canceling_with_the_period_ends_at_the_customers_midnight() -> None:
 def test_a_subscription_canceled_with_its_period_pays_it_whole(acme: Customer) -> None:
     ended = cancel(subscribe(acme, "2026-01-01", publish_plan(FEE)), "2026-01-20", "period_end")
     assert [str(invoice.total) for invoice in drafts_until(ended, "2026-03-01")] == ["31.00"]
+
+
+def test_a_change_after_a_move_to_another_zone_leaves_the_billing_day(db: None) -> None:
+    customer = factories.make_customer(time_zone="Pacific/Auckland")
+    subscription = create_subscription(
+        customer=customer,
+        plan=publish_plan().plan,
+        start_at=instant("2026-01-30T20:00"),
+        anchor="anniversary",
+    )
+    update_customer(customer=customer, time_zone="UTC")
+    other, at = publish_plan(FEE, key="team").plan, instant("2026-02-10")
+    change_subscription(subscription=subscription, plan=other, at=at)
+    anchors = subscription.phases.values_list("anchor_on", flat=True)
+    assert [str(day) for day in anchors] == ["2026-01-31", "2026-01-31"]
 
 
 def test_a_planned_end_may_be_moved_until_it_is_reached(acme: Customer) -> None:
