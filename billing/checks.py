@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Info, Warning, register
 
 from billing import glyphs, pdf
+from billing.models import Email
 
 
 @register(deploy=True)
@@ -20,6 +21,22 @@ def check_stripe(**_: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register(deploy=True)
+def check_issued_mails(**_: Any) -> list[CheckMessage]:
+    """Say when customers may hear of each invoice twice."""
+    if not settings.STRIPE_SECRET_KEY or Email.Kind.ISSUED not in settings.CUSTOMER_EMAILS:
+        return []
+    rest = ",".join(kind for kind in settings.CUSTOMER_EMAILS if kind != Email.Kind.ISSUED)
+    return [
+        Info(
+            "Stripe mails invoices that customers are to pay themselves, and so does Tallyport.",
+            hint=f"Set CUSTOMER_EMAILS={rest or 'none'}, unless all of yours are charged "
+            "automatically.",
+            id="billing.I002",
+        )
+    ]
 
 
 @register(deploy=True)

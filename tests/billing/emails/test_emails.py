@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.checks import run_checks
 from django.core.mail import EmailMultiAlternatives
 from django.core.management import call_command
 from django.db import transaction
@@ -114,6 +115,22 @@ def test_nothing_is_told_that_is_switched_off_or_has_no_address(
     settings.CUSTOMER_EMAILS = ("paid",)
     pay(bill())
     assert subjects() == ["Payment received for invoice INV-000003"]
+
+
+@pytest.mark.parametrize(
+    ("key", "kinds", "is_told"),
+    [
+        ("sk_test_x", ("issued", "paid"), True),
+        ("sk_test_x", ("paid",), False),
+        ("", ("issued",), False),
+    ],
+)
+def test_invoices_that_stripe_mails_too_are_told_at_deployment(
+    settings: Settings, key: str, kinds: tuple[str, ...], is_told: bool
+) -> None:
+    settings.STRIPE_SECRET_KEY, settings.CUSTOMER_EMAILS = key, kinds
+    told = {each.id: str(each.hint) for each in run_checks(include_deployment_checks=True)}
+    assert ("CUSTOMER_EMAILS=paid," in told.get("billing.I002", "")) == is_told
 
 
 def test_what_is_undone_before_it_is_committed_is_not_told(bill: Bill) -> None:
