@@ -37,7 +37,7 @@ def store_pdfs() -> int:
 
 
 def settle_dunning(customer_id: int) -> None:
-    dunning.settle_dunning(customer_id=customer_id, at=timezone.now())
+    dunning.settle_dunning(customer_ids=[customer_id], at=timezone.now())
 
 
 def send_emails() -> int:

@@ -7,8 +7,10 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.admin.apps import AdminConfig
 from django.core.checks import register
+from django.db.models import Field, ForeignObject
 
 from config import checks, error_reporting
+from config.lookups import AnyOf
 
 
 class KernelConfig(AppConfig):
@@ -18,6 +20,8 @@ class KernelConfig(AppConfig):
     @override
     def ready(self) -> None:
         error_reporting.start(settings.SENTRY_DSN)
+        for kind in (Field, ForeignObject):
+            kind.register_lookup(AnyOf)
         register(checks.check_clock)
         register(checks.check_webhooks)
         register(checks.check_mail, deploy=True)

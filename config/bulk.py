@@ -1,11 +1,11 @@
 """Writing many rows at once."""
 # ruff: noqa: S608  # Names of tables and columns are those of models.
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 from django.db import connection, models
 
 DRAW = "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)"
@@ -72,7 +72,7 @@ def json_text(value: Any, texts: dict[int, str]) -> str | None:
         return None
     text = texts.get(id(value))
     if text is None:
-        text = texts[id(value)] = json.dumps(value)
+        text = texts[id(value)] = msgspec.json.encode(value).decode()
     return text
 
 

@@ -88,8 +88,8 @@ class DunningCaseAdmin(ReadOnlyAdmin[DunningCase]):
         offered=lambda case: case.closed_at is None,
     )
     def look(self, request: HttpRequest, case: DunningCase, values: dict[str, Any]) -> str:
-        still = settle_dunning(customer_id=case.customer_id, at=timezone.now())
-        return "Nothing is long overdue any more." if still is None else "It is still overdue."
+        still = settle_dunning(customer_ids=[case.customer_id], at=timezone.now())
+        return "It is still overdue." if still else "Nothing is long overdue any more."
 
     @display(description="State")
     def state(self, case: DunningCase) -> str:

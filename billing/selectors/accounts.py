@@ -172,14 +172,11 @@ def read_accounts(customers: Sequence[Customer], *, drafts_count: bool = False) 
     Whoever works drafts out anew does not count what they bill; for others `drafts_count`.
     """
     prefetch_rates(customers)
-    subscriptions = list(
-        Subscription.objects.filter(customer__in=customers)
-        .select_related("plan_version__plan")
-        .order_by("start_at", "pk")
-    )
-    ids = [subscription.pk for subscription in subscriptions]
+    customer_ids = [customer.pk for customer in customers]
+    found = Subscription.objects.filter(customer__any=customer_ids)
+    subscriptions = list(found.order_by("start_at", "pk"))
     drafts = Invoice.objects.filter(
-        customer__in=customers, status=Invoice.Status.DRAFT, billing_reason__in=RECOMPUTED
+        customer__any=customer_ids, status=Invoice.Status.DRAFT, billing_reason__in=RECOMPUTED
     ).exclude(billing_at=None)
     contracts = read_contracts(subscriptions)
     ledger = read_ledger(
@@ -189,7 +186,7 @@ def read_accounts(customers: Sequence[Customer], *, drafts_count: bool = False) 
     for subscription in subscriptions:
         by_customer[subscription.customer_id].append(contracts[subscription.pk])
     drafts_of: dict[int, list[Invoice]] = defaultdict(list)
-    for draft in drafts.order_by("billing_at", "pk") if ids else ():
+    for draft in drafts.order_by("billing_at", "pk") if subscriptions else ():
         drafts_of[draft.customer_id].append(draft)
     accounts = []
     for customer in customers:
@@ -213,7 +210,7 @@ def read_coupons(accounts: Sequence[Account], drafts_count: bool) -> None:
     by_subscription = {
         contract.subscription.pk: account for account in accounts for contract in account.contracts
     }
-    redemptions = CouponRedemption.objects.filter(subscription__in=by_subscription)
+    redemptions = CouponRedemption.objects.filter(subscription__any=by_subscription)
     for redemption in redemptions.select_related("coupon", "used_on") if by_subscription else ():
         account = by_subscription[redemption.subscription_id]
         account.redemptions.append(redemption)
@@ -227,18 +224,22 @@ def read_coupons(accounts: Sequence[Account], drafts_count: bool) -> None:
 
 def read_contracts(subscriptions: Sequence[Subscription]) -> dict[int, Contract]:
     """Return the contracts by subscription: with all phases, and the periods not settled."""
+    ids = [subscription.pk for subscription in subscriptions]
     rows: dict[int, list[SubscriptionPhase]] = defaultdict(list)
-    for row in SubscriptionPhase.objects.filter(subscription__in=subscriptions).order_by(
-        "start_at"
-    ):
+    for row in SubscriptionPhase.objects.filter(subscription__any=ids).order_by("start_at"):
         rows[row.subscription_id].append(row)
     periods: dict[int, list[SubscriptionPeriod]] = defaultdict(list)
     last: dict[int, SubscriptionPeriod] = {}
-    for period, is_unsettled in unsettled_periods(subscriptions):
+    for period, is_unsettled in unsettled_periods(ids):
         if is_unsettled:
             periods[period.subscription_id].append(period)
         last[period.subscription_id] = period
-    lists = price_lists(row.plan_version_id for each in rows.values() for row in each)
+    lists = price_lists(
+        [row.plan_version_id for each in rows.values() for row in each]
+        + [subscription.plan_version_id for subscription in subscriptions]
+    )
+    for subscription in subscriptions:
+        subscription.plan_version = lists[subscription.plan_version_id].version
     return {
         subscription.pk: Contract(
             subscription=subscription,
@@ -253,7 +254,7 @@ def read_contracts(subscriptions: Sequence[Subscription]) -> dict[int, Contract]
 
 
 def unsettled_periods(
-    subscriptions: Sequence[Subscription],
+    subscription_ids: Sequence[int],
 ) -> Iterator[tuple[SubscriptionPeriod, bool]]:
     """Yield each subscription's last period and those whose bills may still change, in order.
 
@@ -266,7 +267,7 @@ def unsettled_periods(
     later = SubscriptionPeriod.objects.filter(
         subscription=OuterRef("subscription"), period_start__gt=OuterRef("period_start")
     )
-    periods = SubscriptionPeriod.objects.filter(subscription__in=subscriptions)
+    periods = SubscriptionPeriod.objects.filter(subscription__any=subscription_ids)
     marked = periods.annotate(is_on_draft=Exists(on_draft), is_last=~Exists(later))
     is_wanted = Q(closed_at=None) | Q(is_stale=True) | Q(is_on_draft=True) | Q(is_last=True)
     for period in marked.filter(is_wanted).order_by("period_start"):
@@ -291,7 +292,7 @@ def read_ledger(period_ids: Sequence[int], drafts_count: bool = False) -> Ledger
     ledger = Ledger()
     if not any(period_ids):
         return ledger
-    lines = InvoiceLine.objects.filter(billing_period__in=period_ids)
+    lines = InvoiceLine.objects.filter(billing_period__any=period_ids)
     if not drafts_count:
         lines = lines.exclude(invoice__status=Invoice.Status.DRAFT)
     lines = lines.select_related("invoice").only(*LINE_COLUMNS, "invoice__is_reissued")
@@ -301,7 +302,7 @@ def read_ledger(period_ids: Sequence[int], drafts_count: bool = False) -> Ledger
         else:
             ledger.add(line)
     taken_back = CreditNoteLine.objects.filter(
-        billing_period__in=period_ids, credit_note__status="issued"
+        billing_period__any=period_ids, credit_note__status="issued"
     )
     for note_line in taken_back.only(*LINE_COLUMNS):
         ledger.add(note_line)

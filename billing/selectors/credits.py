@@ -38,6 +38,8 @@ class Wallets:
         balances = [
             each for each in self.of_customer[customer.pk] if each.grant.currency == currency
         ]
+        if not balances:
+            return []
         amounts = pay_with(
             [(each.amount, each.grant.prices) for each in balances],
             [(line.price, line.amount - line.discount) for line in lines],
@@ -56,7 +58,9 @@ def read_wallets(customers: Iterable[Customer], at: datetime) -> Wallets:
     """Return the credits that can pay documents at an instant."""
     wallets = Wallets()
     grants = CreditGrant.objects.filter(
-        Q(expires_at=None) | Q(expires_at__gt=at), customer__in=customers, effective_at__lte=at
+        Q(expires_at=None) | Q(expires_at__gt=at),
+        customer__any={customer.pk for customer in customers},
+        effective_at__lte=at,
     )
     for grant in grants.not_used_up().in_order_of_use():
         wallets.of_customer[grant.customer_id].append(Balance(grant, grant.balance))

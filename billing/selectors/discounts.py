@@ -59,6 +59,8 @@ def discounts_of(account: Account, currency: str, lines: Sequence[Discountable])
         for redemption in account.redemptions
         if redemption.pk not in account.spent and (scope := scope_of(redemption, currency, lines))
     ]
+    if not found:
+        return Discounts(tuple(back), [])
     totals = total_lines(net, currency, discounts=[discount for _, discount in found])
     taken = [
         (redemption, amount)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from django.db.models import F, Q
+from django.db.models import F, Min, Q
 
 from billing.models import DunningCase, Email, Invoice, StripePush
 from billing.models.invoices import InvoiceQuerySet
@@ -29,11 +29,10 @@ def overdue_invoices(customer: Customer, at: datetime) -> list[Invoice]:
     return list(owed.select_related("customer", "stripe_push").order_by("due_at", "pk"))
 
 
-def overdue_since(customer_id: int, at: datetime) -> datetime | None:
-    """Return when the oldest of a customer's unpaid invoices was due, if that is past."""
-    owed = owed_invoices().filter(customer=customer_id, due_at__lt=at).order_by("due_at")
-    found: datetime | None = owed.values_list("due_at", flat=True).first()
-    return found
+def overdue_since(customer_ids: Sequence[int], at: datetime) -> dict[int, datetime]:
+    """Return by customer when the oldest of its unpaid invoices was due, where that is past."""
+    owed = owed_invoices().filter(customer__any=customer_ids, due_at__lt=at).order_by()
+    return dict(owed.values_list("customer").annotate(since=Min("due_at")))
 
 
 def invoices_to_remind(at: datetime, days: Sequence[int]) -> Iterator[tuple[int, Invoice]]:

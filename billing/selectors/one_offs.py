@@ -20,7 +20,7 @@ def waiting_charges(
     customer_ids: Iterable[int], *, drafts_count: bool = False
 ) -> OneOffChargeQuerySet:
     """Return what is to be on these customers' next invoices, in the order it was asked for."""
-    waiting = OneOffCharge.objects.filter(customer__in=customer_ids)
+    waiting = OneOffCharge.objects.filter(customer__any=customer_ids)
     return waiting.waiting(drafts_count=drafts_count).with_parts().order_by("created_at", "pk")
 
 

@@ -10,7 +10,7 @@ from billing.models import InvoiceLine, OneOffCharge, Price, Subscription, Subsc
 ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StatementLine:
     """A document's line that is not on a document yet; the names are those of DocumentLine."""
 

@@ -172,13 +172,15 @@ def minimum_line(
 ) -> Iterator[StatementLine]:
     """Yield what is left to bill of a period's minimum, beside the lines of the same document."""
     subscription, currency = contract.subscription, contract.currency
+    stakes = list(stakes_of(contract, period, at))
+    key = key_of_minimum(period)
+    if not stakes and key not in ledger.billed:
+        return
     reached = sum(
         (line.amount for line in lines if line.billing_period is period),
         billed_beside(ledger, period),
     )
-    stakes = list(stakes_of(contract, period, at))
     commitments = [each.commitment(subscription, period, subscription.end_at) for each in stakes]
-    key = key_of_minimum(period)
     missing = true_up(commitments, reached, currency)
     rated = left_to_bill(missing, ledger.billed.get(key), counts_units=False)
     if not rated.amount:
@@ -303,18 +305,11 @@ def summed(
 def discounted(
     account: Account, currency: str, period: Period, lines: Sequence[StatementLine]
 ) -> Statement:
-    """Return the lines with what coupons take off them, and their totals."""
+    """Take off the lines what coupons do, and return them with their totals."""
     found = discounts_of(account, currency, lines)
-    return summed(
-        account.customer,
-        currency,
-        period,
-        [
-            replace(line, discount=discount)
-            for line, discount in zip(lines, found.amounts, strict=True)
-        ],
-        found.coupons,
-    )
+    for line, discount in zip(lines, found.amounts, strict=True):
+        line.discount = discount
+    return summed(account.customer, currency, period, lines, found.coupons)
 
 
 def paid_with(wallets: Wallets, statement: Statement) -> Statement:
@@ -322,6 +317,8 @@ def paid_with(wallets: Wallets, statement: Statement) -> Statement:
     taken = wallets.take(
         statement.customer, statement.currency, statement.lines, statement.total + statement.credits
     )
+    if not taken:
+        return statement
     paid = sum((amount for _, amount in taken), round_amount(ZERO, statement.currency))
     return replace(statement, credits=paid, total=statement.total + statement.credits - paid)
 

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from billing.rating.usage import Usage, UsageKind, UsageRead, no_usage
 from customers.models import Customer
@@ -18,8 +18,7 @@ from metering.selectors.values import event_values
 QUANTITY = UsageRead(UsageKind.QUANTITY)
 
 
-@dataclass(frozen=True, slots=True)
-class UsageWant:
+class UsageWant(NamedTuple):
     """A customer's usage of a meter in `[start, end)`, whose days are those of `time_zone`."""
 
     meter_id: int

@@ -31,9 +31,8 @@ from customers.models import Customer
 from metering.selectors.cutoffs import Cutoff
 
 LINE_FIELDS = tuple(each.name for each in fields(StatementLine))
-PLAIN_FIELDS = tuple(
-    name for name in LINE_FIELDS if name not in {"subscription", "billing_period", "billed_price"}
-)
+ROW_FIELDS = {"subscription", "billing_period", "billed_price", "original", "one_off"}
+PLAIN_FIELDS = tuple(name for name in LINE_FIELDS if name not in ROW_FIELDS)
 Reason = Invoice.Reason
 INSTANT = timedelta(microseconds=1)
 
@@ -318,14 +317,19 @@ def settle(document: Document, lines: Sequence[StatementLine]) -> Statement:
 
 def invoice_line(position: int, line: StatementLine) -> InvoiceLine:
     values = {name: getattr(line, name) for name in PLAIN_FIELDS}
-    return InvoiceLine(
+    made = InvoiceLine(
         position=position,
         # By their keys: it takes Django longer to follow what is not looked at again.
         subscription_id=getattr(line.subscription, "pk", None),
         billing_period_id=getattr(line.billing_period, "pk", None),
         billed_price_id=getattr(line.billed_price, "pk", None),
+        one_off_id=getattr(line.one_off, "pk", None),
         **values,
     )
+    if line.original is not None:
+        # It may have no key yet: see `write`.
+        made.original = line.original
+    return made
 
 
 def period_of(document: Document, lines: Sequence[StatementLine]) -> Period:

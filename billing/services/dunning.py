@@ -1,6 +1,7 @@
 """Dunning: reminders, the flag on who does not pay, suspended keys, and their way back."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -9,8 +10,11 @@ from django.db import transaction
 from billing.models import DunningCase, Email, Invoice
 from billing.selectors.dunning import invoices_to_remind, overdue_since
 from billing.services.email_claims import claim_emails
+from config.bulk import copy_rows, update_rows
 from customers.models import Customer
 from customers.services import restore_keys, suspend_keys
+
+CASE_FIELDS = ("overdue_since", "suspended_at", "restored_at", "closed_at")
 
 
 def remind_of_invoices(*, at: datetime) -> int:
@@ -30,20 +34,41 @@ def remind_of_invoices(*, at: datetime) -> int:
 
 
 @transaction.atomic
-def settle_dunning(*, customer_id: int, at: datetime) -> DunningCase | None:
-    """Flag a customer, suspend its keys, or let it back in, as its unpaid invoices are at `at`.
+def settle_dunning(*, customer_ids: Sequence[int], at: datetime) -> list[DunningCase]:
+    """Flag customers, suspend their keys, or let them back in, as their unpaid invoices are at `at`.
 
-    Returns the running case, if there is one. Doing it again changes nothing.
+    Returns the running cases. Doing it again changes nothing. The number of queries depends on how
+    many keys are suspended or come back, and not on how many customers there are.
     """
-    customer = Customer.objects.select_for_update(no_key=True).get(pk=customer_id)
-    since = overdue_since(customer_id, at) if customer.dunning else None
+    locked = Customer.objects.select_for_update(no_key=True).filter(pk__any=customer_ids)
+    customers = list(locked.order_by("pk"))
+    since = overdue_since(customer_ids, at)
+    running = DunningCase.objects.running().filter(customer__any=customer_ids)
+    before = {case.customer_id: case for case in running}
+    settled = [
+        settle(customer, since.get(customer.pk), before.get(customer.pk), at)
+        for customer in customers
+    ]
+    cases = [case for case in settled if case is not None]
+    update_rows([case for case in cases if not case._state.adding], CASE_FIELDS)
+    copy_rows(cases)
+    return [case for case in cases if case.closed_at is None]
+
+
+def settle(
+    customer: Customer, since: datetime | None, case: DunningCase | None, at: datetime
+) -> DunningCase | None:
+    """Bring a customer to the state it is to be in; return its case as it is to be stored, if any.
+
+    `since` is when the oldest of its unpaid invoices was due.
+    """
+    since = since if customer.dunning else None
     is_flagged = is_reached(since, settings.DUNNING_FLAG_DAYS, at)
     is_suspended = is_reached(since, settings.DUNNING_SUSPEND_DAYS, at)
-    case = DunningCase.objects.running().filter(customer=customer).first()
     if case is None:
         if since is None or not (is_flagged or is_suspended):
             return None
-        case = DunningCase.objects.create(customer=customer, overdue_since=since, opened_at=at)
+        case = DunningCase(customer=customer, overdue_since=since, opened_at=at)
     if is_suspended and customer.suspended_at is None:
         suspend_keys(customer=customer, at=at)
         case.suspended_at, case.restored_at = at, None
@@ -54,8 +79,7 @@ def settle_dunning(*, customer_id: int, at: datetime) -> DunningCase | None:
         case.overdue_since = since or case.overdue_since
     else:
         case.closed_at = at
-    case.save()
-    return None if case.closed_at else case
+    return case
 
 
 def is_reached(since: datetime | None, days: int | None, at: datetime) -> bool:

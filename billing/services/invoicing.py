@@ -49,7 +49,7 @@ def lock_customers(ids: Sequence[int]) -> list[Customer]:
 
     Events, and rows that refer to a customer, do not wait.
     """
-    customers = Customer.objects.select_for_update(no_key=True).filter(pk__in=ids)
+    customers = Customer.objects.select_for_update(no_key=True).filter(pk__any=ids)
     return list(customers.order_by("pk").prefetch_related("tax_rates"))
 
 

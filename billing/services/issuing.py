@@ -79,7 +79,9 @@ def issue_drafts(drafts: Sequence[Issue], *, at: datetime, keeps_zero: bool = Fa
     use_up_coupons(each.invoice for each in kept)
     mark_settled(drafts)
     numbers = next_numbers(prefix=settings.INVOICE_PREFIX, count=len(kept))
+    seller = seller_snapshot()
     for draft, number in zip(kept, numbers, strict=True):
+        draft.invoice.seller = seller
         finish(draft, number, at)
         issued.invoices.append(draft.invoice)
     update_rows([each for each in issued.invoices if not each._state.adding], ISSUE_FIELDS)
@@ -113,7 +115,6 @@ def finish(draft: Issue, number: str, at: datetime) -> None:
     days = invoice.customer.payment_days
     invoice.due_at = at + timedelta(days=draft.payment_days if days is None else days)
     invoice.cutoff = None if draft.cutoff is None else draft.cutoff.document
-    invoice.seller = seller_snapshot()
     invoice.buyer = buyer_snapshot(invoice.customer)
     invoice.digest = digest_of(invoice, draft.lines)
 
@@ -189,5 +190,5 @@ def mark_settled(drafts: Iterable[Issue]) -> None:
     """Note that nothing has changed for the periods of these lines since they were billed."""
     lines = (line for draft in drafts for line in draft.lines)
     periods = {line.billing_period_id for line in lines if line.billing_period_id is not None}
-    stale = SubscriptionPeriod.objects.filter(pk__in=periods, is_stale=True)
+    stale = SubscriptionPeriod.objects.filter(pk__any=periods, is_stale=True)
     stale.exclude(closed_at=None).update(is_stale=False)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from itertools import batched
 
 from django.utils import timezone
 
@@ -33,6 +34,7 @@ from metering.services.folding import fold_pending
 logger = logging.getLogger(__name__)
 
 STEPS = ("usage", "late usage", "credits", "invoices", "Stripe", "overdue", "e-mails")
+DUNNED_AT_ONCE = 500
 
 
 def run_nightly(*, at: datetime) -> BillingRun:
@@ -127,9 +129,14 @@ def push_invoices(run: BillingRun) -> None:
 def dun(run: BillingRun) -> None:
     """Remind of what is due, and flag, suspend or let back in whoever has not paid or has."""
     attempted(run, partial(remind_of_invoices, at=run.at), step="reminders")
-    for customer_id, key in customers_to_dun(run.at, least_days()):
-        work = partial(settle_dunning, customer_id=customer_id, at=run.at)
-        attempted(run, work, customer=key)
+    for piece in batched(customers_to_dun(run.at, least_days()), DUNNED_AT_ONCE, strict=False):
+        try:
+            settle_dunning(customer_ids=[customer_id for customer_id, _ in piece], at=run.at)
+        except Exception:
+            logger.exception("%s customers were not dunned together.", len(piece))
+            for customer_id, key in piece:
+                work = partial(settle_dunning, customer_ids=[customer_id], at=run.at)
+                attempted(run, work, customer=key)
 
 
 def attempted[T](run: BillingRun, work: Callable[[], T], **whose: str) -> T | None:

@@ -1,7 +1,10 @@
 """How customers' roll-ups are cut, and whether there are any to rely on."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import F, Q
 
 from metering.models import Meter, UsageLayout
@@ -14,6 +17,33 @@ def layouts_of(meter: Meter, customer_ids: Collection[int]) -> dict[int, UsageLa
         return {}
     found = UsageLayout.objects.filter(customer_id__in=customer_ids, meter=meter)
     return {layout.customer_id: layout for layout in found}
+
+
+@dataclass(frozen=True, slots=True)
+class CutAlike:
+    """Customers whose roll-ups of a meter are cut alike: `layout` says how, of no one of them."""
+
+    layout: UsageLayout | None
+    customer_ids: Sequence[int]
+    revisions: Sequence[UUID]
+
+
+def cut_alike(meter: Meter, customer_ids: Collection[int]) -> Iterator[CutAlike]:
+    """Yield customers by the layout of a meter's roll-ups, those last who have none to rely on."""
+    others = set(customer_ids)
+    if meter.filled_at is not None:
+        found = UsageLayout.objects.filter(customer_id__any=customer_ids, meter=meter)
+        alike = found.values("time_zone", "kept", "lacks").annotate(
+            customer_ids=ArrayAgg("customer_id"), revisions=ArrayAgg("revision")
+        )
+        for row in alike.order_by():
+            layout = UsageLayout(
+                meter=meter, time_zone=row["time_zone"], kept=row["kept"], lacks=row["lacks"]
+            )
+            yield CutAlike(layout, row["customer_ids"], row["revisions"])
+            others.difference_update(row["customer_ids"])
+    if others:
+        yield CutAlike(None, sorted(others), [])
 
 
 def layouts_for(customer_id: int) -> dict[int, UsageLayout]:

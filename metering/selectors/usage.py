@@ -21,7 +21,7 @@ from metering.filters import PROPERTY_WANTED, is_property, is_storable
 from metering.models import Meter, PendingCorrection
 from metering.selectors.archive import unreadable
 from metering.selectors.cutoffs import Cutoff
-from metering.selectors.layouts import layouts_of
+from metering.selectors.layouts import cut_alike
 from metering.selectors.usage_plan import Question, plan_reading
 from metering.selectors.usage_sql import ARCHIVED, UsageStatement
 from metering.windows import Range
@@ -160,17 +160,13 @@ def answers(question: Question) -> Iterator[tuple[Any, ...]]:
 
 def laid_out(question: Question) -> Iterator[Question]:
     """Yield the question for the customers whose roll-ups are cut alike, with their layout."""
-    layouts = layouts_of(question.meter, question.customer_ids)
-    alike: dict[str, list[int]] = defaultdict(list)
-    for customer_id in question.customer_ids:
-        layout = layouts.get(customer_id)
-        alike["" if layout is None else repr((layout.time_zone, layout.kept, layout.lacks))].append(
-            customer_id
+    for alike in cut_alike(question.meter, question.customer_ids):
+        yield replace(
+            question,
+            customer_ids=alike.customer_ids,
+            layout=alike.layout,
+            revisions=alike.revisions,
         )
-    for ids in alike.values():
-        revisions = [layouts[each].revision for each in ids if each in layouts]
-        layout = layouts.get(ids[0])
-        yield replace(question, customer_ids=ids, layout=layout, revisions=revisions)
 
 
 def with_corrections(question: Question) -> Question:
