@@ -19,7 +19,7 @@ def nightly() -> None:
 
 def nightly_again(run_id: int) -> None:
     """Repeat a run as of the instant it worked as of."""
-    run_nightly(at=BillingRun.objects.get(pk=run_id).at)
+    run_nightly(at=BillingRun.objects.get(pk=run_id).at, is_asked_for=True)
 
 
 def help_nightly(run_id: int) -> None:

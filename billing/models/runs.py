@@ -57,12 +57,17 @@ class BillingBatch(models.Model):
     """Some customers whom a run bills in one transaction, and what came of it.
 
     Whoever bills them holds the row's lock meanwhile, so that a process that is killed gives them
-    free. `done_at` is stored with their documents. The rows go when their run has ended.
+    free. `done_at` is stored with their documents. `attempts` is stored before, so that it tells of
+    those who never came back. The rows go when their run has ended, but for a customer that is left
+    out because nobody came back from it.
     """
 
     run = models.ForeignKey(BillingRun, on_delete=models.CASCADE, related_name="batches")
     customer_ids = ArrayField(models.BigIntegerField())
     customers = models.PositiveIntegerField(help_text="How many they are.")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="How many processes began with it; the last one may be at it."
+    )
     done_at = models.DateTimeField(null=True, blank=True)
     drafted = models.PositiveIntegerField(default=0)
     finalized = models.PositiveIntegerField(default=0)

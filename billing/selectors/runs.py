@@ -1,6 +1,6 @@
 """What nightly runs did, as staff see it, and what is left of one to do."""
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from billing.models import BillingBatch, BillingRun
 
@@ -25,7 +25,13 @@ def is_anything_left(run_id: int) -> bool:
 
 
 def to_do(run_id: int) -> QuerySet[BillingBatch]:
-    return BillingBatch.objects.filter(run=run_id, done_at=None).order_by("pk")
+    """Return what is left of a run. What somebody began with and left undone comes last."""
+    return BillingBatch.objects.filter(run=run_id, done_at=None).order_by("attempts", "pk")
+
+
+def abandoned() -> QuerySet[BillingBatch]:
+    """Return the batches, of any run, that were begun and never done, or left out for that."""
+    return BillingBatch.objects.filter(Q(done_at=None) | ~Q(failures=[]), attempts__gt=0)
 
 
 def done_so_far(run_id: int) -> dict[str, int]:

@@ -25,7 +25,13 @@ from billing.services.credits import expire_credits
 from billing.services.dunning import least_days, remind_of_invoices, settle_dunning
 from billing.services.emails import send_due_emails
 from billing.services.late_usage import mark_late_usage
-from billing.services.nightly_batches import NIGHTLY_LOCK, bill_all, words_for
+from billing.services.nightly_batches import (
+    NIGHTLY_LOCK,
+    bill_all,
+    clear_away,
+    try_again,
+    words_for,
+)
 from billing.services.stripe_push import push_due_invoices
 from billing.services.stripe_reconcile import reconcile_stripe
 from config.errors import DomainError
@@ -37,12 +43,13 @@ STEPS = ("usage", "late usage", "credits", "invoices", "Stripe", "overdue", "e-m
 DUNNED_AT_ONCE = 500
 
 
-def run_nightly(*, at: datetime) -> BillingRun:
+def run_nightly(*, at: datetime, is_asked_for: bool = False) -> BillingRun:
     """Do all that is due as of `at`, and record it.
 
     Usage is folded, ended periods are drafted, drafts past their grace are issued, open invoices
-    are pushed. A customer's failure is kept in the run's `failures` and stops nobody else. Raises
-    DomainError `already_running` while another run is under way.
+    are pushed. A customer's failure is kept in the run's `failures` and stops nobody else. One that
+    earlier runs left out, because billing it ended their process, is tried again if somebody asks
+    for the run. Raises DomainError `already_running` while another run is under way.
     """
     with only_one(NIGHTLY_LOCK) as is_mine:
         if not is_mine:
@@ -50,6 +57,8 @@ def run_nightly(*, at: datetime) -> BillingRun:
                 "Another nightly run is under way: wait for its end.", code="already_running"
             )
         note_killed_runs()
+        if is_asked_for:
+            try_again()
         run = BillingRun.objects.create(at=at)
         with timed(run, "usage"):
             run.events_folded = attempted(run, partial(fold_pending, at=at), step="usage") or 0
@@ -85,7 +94,7 @@ def note_killed_runs() -> None:
 
     Whoever still helps one finishes the batch it is at and finds no other.
     """
-    BillingBatch.objects.all().delete()
+    clear_away(BillingBatch.objects.all())
     BillingRun.objects.filter(status=BillingRun.Status.RUNNING).update(
         status=BillingRun.Status.FAILED, finished_at=timezone.now()
     )

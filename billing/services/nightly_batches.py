@@ -4,6 +4,11 @@ The process that runs the night bills batch after batch. Tasks in the queue help
 or on others; without a worker that is free it does all of it by itself. A batch belongs to whoever
 holds the lock of its row, and is done in the transaction that stores its documents, so none is
 billed twice or left out, whoever is killed when.
+
+A batch that ends every process that is at it, for want of memory say, must not end them for ever.
+So whoever begins with one counts that first. One that was begun before is tried after all others;
+the second loss has its customers billed alone, and one who is lost alone is left out and reported,
+by the runs after it too, until somebody asks for it to be tried again.
 """
 
 import logging
@@ -14,16 +19,19 @@ from itertools import batched
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from billing.models import BillingBatch, BillingRun
 from billing.selectors.locks import is_inside
 from billing.selectors.runs import (
+    abandoned,
     awaited_batch,
     done_so_far,
     failures_so_far,
     free_batch,
     is_anything_left,
+    to_do,
 )
 from billing.selectors.subscriptions import customers_to_bill
 from billing.services import invoicing
@@ -38,6 +46,13 @@ NIGHTLY_LOCK = 7_241_300_001
 # How long a task helps before it goes to the end of the queue, so that others get their turn.
 TURN_SECONDS = 15
 BATCHES_AT_ONCE = 100
+# After how many losses a batch is not begun again.
+MOST_ATTEMPTS = 2
+LEFT_OUT = (
+    "The process that billed this customer was killed each time, as it is when memory runs out. "
+    "Nightly runs leave the customer out until one of them is run again by hand: look for the cause "
+    "in the log of the server first."
+)
 OUTCOME = ("drafted", "finalized", "skipped", "credit_notes", "done_at")
 
 
@@ -51,14 +66,27 @@ def bill_all(run: BillingRun) -> None:
         bill_next(run.pk, run.at, awaited_batch)
         sum_up(run, failures)
     sum_up(run, failures)
-    run.batches.all().delete()
+    clear_away(run.batches.all())
+
+
+def clear_away(batches: QuerySet[BillingBatch]) -> None:
+    """Remove batches, but for those that must not simply be begun with again."""
+    batches.exclude(pk__in=abandoned()).delete()
 
 
 @transaction.atomic
 def plan_batches(run: BillingRun) -> None:
-    """Store whom a run is to bill, and call for help if that is more than a few."""
-    number = 0
-    groups = batched(customers_to_bill(run.at), settings.NIGHTLY_BATCH, strict=False)
+    """Store whom a run is to bill, and call for help if that is more than a few.
+
+    What earlier runs began with and never came back from is taken over as it is.
+    """
+    abandoned().update(run=run, done_at=None, failures=[])
+    taken_over = list(run.batches.all())
+    run.customers_total = sum(batch.customers for batch in taken_over)
+    known = {customer_id for batch in taken_over for customer_id in batch.customer_ids}
+    number = len(taken_over)
+    others = (each for each in customers_to_bill(run.at) if each not in known)
+    groups = batched(others, settings.NIGHTLY_BATCH, strict=False)
     for piece in batched(groups, BATCHES_AT_ONCE, strict=False):
         rows = [BillingBatch(run=run, customer_ids=list(ids), customers=len(ids)) for ids in piece]
         copy_rows(rows)
@@ -87,16 +115,40 @@ def bill_next(
     run_id: int, at: datetime, take: Callable[[int], BillingBatch | None]
 ) -> BillingBatch | None:
     """Bill the batch that `take` gives, and return it, done or put apart; None if it gives none."""
-    batch = None
+    batch = begin(run_id, take)
+    if batch is None or batch.attempts > MOST_ATTEMPTS:
+        return batch
     try:
         with transaction.atomic():
-            if (batch := take(run_id)) is not None:
+            # Somebody else may have begun with it meanwhile, and then it is theirs.
+            mine = to_do(run_id).filter(pk=batch.pk, attempts=batch.attempts)
+            if mine.select_for_update(skip_locked=True).first() is not None:
                 bill(batch, at)
     except Exception as error:
-        if batch is None:
-            raise
         logger.exception("A batch of %s customers failed.", batch.customers)
         put_apart(batch, error)
+    return batch
+
+
+@transaction.atomic
+def begin(run_id: int, take: Callable[[int], BillingBatch | None]) -> BillingBatch | None:
+    """Count that somebody begins with the batch that `take` gives, or put it apart if too many did.
+
+    It is stored at once: nobody who is killed could do so later.
+    """
+    batch = take(run_id)
+    if batch is None:
+        return None
+    batch.attempts += 1
+    batch.save(update_fields=["attempts"])
+    if batch.attempts <= MOST_ATTEMPTS:
+        return batch
+    if batch.customers > 1:
+        # One more loss is enough for whoever it is.
+        bill_alone(batch, attempts=MOST_ATTEMPTS - 1)
+    else:
+        logger.error("Customers %s are left out: see the run's failures.", batch.customer_ids)
+        note_failure(batch, LEFT_OUT)
     return batch
 
 
@@ -115,16 +167,34 @@ def put_apart(failed: BillingBatch, error: Exception) -> None:
     if batch is None:
         return
     if batch.customers > 1:
-        alone = [
-            BillingBatch(run_id=batch.run_id, customer_ids=[customer_id], customers=1)
-            for customer_id in batch.customer_ids
-        ]
-        copy_rows(alone)
-        batch.delete()
+        bill_alone(batch)
         return
-    batch.failures = [{"customer": key, "message": words_for(error)} for key in keys_of(batch)]
+    # Whoever was at it came back, with an error.
+    batch.attempts = 0
+    note_failure(batch, words_for(error))
+
+
+def bill_alone(batch: BillingBatch, attempts: int = 0) -> None:
+    """Make a batch of each customer of one."""
+    alone = [
+        BillingBatch(
+            run_id=batch.run_id, customer_ids=[customer_id], customers=1, attempts=attempts
+        )
+        for customer_id in batch.customer_ids
+    ]
+    copy_rows(alone)
+    batch.delete()
+
+
+def note_failure(batch: BillingBatch, message: str) -> None:
+    batch.failures = [{"customer": key, "message": message} for key in keys_of(batch)]
     batch.done_at = timezone.now()
     batch.save()
+
+
+def try_again() -> None:
+    """Let the next run begin once more with the customers that are left out."""
+    abandoned().filter(attempts__gt=MOST_ATTEMPTS).update(attempts=MOST_ATTEMPTS - 1)
 
 
 def keys_of(batch: BillingBatch) -> Sequence[str]:

@@ -1,6 +1,6 @@
 """How customers' roll-ups are cut, and whether there are any to rely on."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -28,22 +28,21 @@ class CutAlike:
     revisions: Sequence[UUID]
 
 
-def cut_alike(meter: Meter, customer_ids: Collection[int]) -> Iterator[CutAlike]:
-    """Yield customers by the layout of a meter's roll-ups, those last who have none to rely on."""
-    others = set(customer_ids)
+def cut_alike(meter: Meter, customer_ids: Collection[int]) -> list[CutAlike]:
+    """Return customers by the layout of a meter's roll-ups, those last who have none to rely on."""
+    found: list[CutAlike] = []
     if meter.filled_at is not None:
-        found = UsageLayout.objects.filter(customer_id__any=customer_ids, meter=meter)
-        alike = found.values("time_zone", "kept", "lacks").annotate(
+        of_meter = UsageLayout.objects.filter(customer_id__any=customer_ids, meter=meter)
+        alike = of_meter.values("time_zone", "kept", "lacks").annotate(
             customer_ids=ArrayAgg("customer_id"), revisions=ArrayAgg("revision")
         )
         for row in alike.order_by():
             layout = UsageLayout(
                 meter=meter, time_zone=row["time_zone"], kept=row["kept"], lacks=row["lacks"]
             )
-            yield CutAlike(layout, row["customer_ids"], row["revisions"])
-            others.difference_update(row["customer_ids"])
-    if others:
-        yield CutAlike(None, sorted(others), [])
+            found.append(CutAlike(layout, row["customer_ids"], row["revisions"]))
+    others = set(customer_ids).difference(*(each.customer_ids for each in found))
+    return [*found, CutAlike(None, sorted(others), [])] if others else found
 
 
 def layouts_for(customer_id: int) -> dict[int, UsageLayout]:

@@ -11,7 +11,7 @@ from customers.models import Customer
 from metering.models import Correction, Event, EventKey, Meter, PendingCorrection
 from metering.selectors import usage as usage_selector
 from metering.selectors.event_versions import event_versions, latest_version, locked_key
-from metering.selectors.layouts import layouts_of
+from metering.selectors.layouts import cut_alike
 from metering.selectors.usage_sql import UsageStatement
 from metering.services import corrections, folding
 from metering.services.verification import verify_usage
@@ -84,8 +84,8 @@ def test_a_correction_between_the_look_and_the_answer_is_noticed(
     store(acme, "good")
     store(acme, "wrong")
     folding.fold_pending(at=NOW)
-    look = afterwards(layouts_of, lambda: void(acme, "wrong"))
-    monkeypatch.setattr(usage_selector, "layouts_of", look)
+    look = afterwards(cut_alike, lambda: void(acme, "wrong"))
+    monkeypatch.setattr(usage_selector, "cut_alike", look)
     if not is_guarded:
         nothing = "SELECT 0::bigint, 0, NULL, FALSE WHERE FALSE"
         monkeypatch.setattr(UsageStatement, "outdated", nothing)

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from customers.models import Customer
 from metering.models import Meter, UsageLayout
-from metering.selectors.layouts import layouts_of
+from metering.selectors.layouts import cut_alike, layouts_of
 from metering.selectors.usage import usage, usage_quantity
 from metering.selectors.usage_plan import Question, plan_reading
 from metering.services.folding import fold_pending, rebuild_usage
@@ -86,11 +86,11 @@ def test_a_reader_asks_again_when_buckets_were_cut_anew_meanwhile(
 ) -> None:
     meter = make_meter()
     store_days(nepal)
-    name = "metering.selectors.usage.layouts_of"
+    name = "metering.selectors.usage.cut_alike"
 
     def look_then_move(meter: Meter, customer_ids: Any) -> Any:
-        found = layouts_of(meter, customer_ids)
-        monkeypatch.setattr(name, layouts_of)
+        found = cut_alike(meter, customer_ids)
+        monkeypatch.setattr(name, cut_alike)
         Customer.objects.filter(pk=nepal.pk).update(time_zone="Europe/Paris")
         rebuild_usage(meter=meter, customer=Customer.objects.get(pk=nepal.pk))
         return found
