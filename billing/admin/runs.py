@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any, override
 
 from django.http import HttpRequest, HttpResponse
@@ -36,9 +38,9 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
         "started_at",
         "took",
         "folded",
-        "invoices_drafted",
-        "invoices_finalized",
-        "invoices_pushed",
+        "drafted",
+        "finalized",
+        "pushed",
         "failure_count",
     )
     list_filter = (("status", ChoicesDropdownFilter), ("started_at", DayRangeFilter))
@@ -63,20 +65,37 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
             "What it did",
             {
                 "fields": (
-                    "events_folded",
-                    "invoices_drafted",
-                    "invoices_finalized",
-                    "invoices_skipped",
-                    "credit_notes",
-                    "invoices_pushed",
+                    "folded",
+                    "drafted",
+                    "finalized",
+                    "skipped",
+                    "credited",
+                    "pushed",
                     "pushes_halted",
                 )
             },
         ),
         ("Failures", {"fields": ("failure_lines",)}),
     )
-    readonly_fields = ("status_badge", "progress", "seconds", "took", "failure_lines")
+    readonly_fields = (
+        "status_badge",
+        "progress",
+        "seconds",
+        "took",
+        "folded",
+        "drafted",
+        "finalized",
+        "skipped",
+        "credited",
+        "pushed",
+        "failure_lines",
+    )
     folded = grouped("events_folded", "Events folded")
+    drafted = grouped("invoices_drafted", "Invoices drafted")
+    finalized = grouped("invoices_finalized", "Invoices issued")
+    skipped = grouped("invoices_skipped", "Periods without an invoice")
+    credited = grouped("credit_notes", "Credit notes")
+    pushed = grouped("invoices_pushed", "Invoices sent to Stripe")
     actions_list = ("run_now",)
     actions_detail = ("run_again",)
 
@@ -121,12 +140,13 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
     def progress(self, run: BillingRun) -> str:
         return words.run_progress(run)
 
-    @display(description="Seconds by step")
+    @display(description="Time by step")
     def seconds(self, run: BillingRun) -> str:
         # The database keeps no order of names.
         names = [*STEPS, *run.durations]
         taken = sorted(run.durations.items(), key=lambda each: names.index(each[0]))
-        return words.lines_of(f"{step}: {seconds}" for step, seconds in taken) or "-"
+        lines = (f"{step}: {words.duration(in_time(seconds))}" for step, seconds in taken)
+        return words.lines_of(lines) or "-"
 
     @display(description="Status", ordering="status")
     def status_badge(self, run: BillingRun) -> str:
@@ -135,16 +155,20 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
     @display(description="Took")
     def took(self, run: BillingRun) -> str:
         """Return how long a run took, or has taken so far."""
-        seconds = ((run.finished_at or timezone.now()) - run.started_at).total_seconds()
-        return f"{seconds:,.1f} s" if run.finished_at else f"{seconds:,.0f} s so far"
+        taken = words.duration((run.finished_at or timezone.now()) - run.started_at)
+        return taken if run.finished_at else f"{taken} so far"
 
     @display(description="Failures")
-    def failure_count(self, run: BillingRun) -> int:
-        return len(run.failures)
+    def failure_count(self, run: BillingRun) -> str:
+        return f"{len(run.failures):,}"
 
     @display(description="Failures")
     def failure_lines(self, run: BillingRun) -> str:
-        shown = [words.failure(entry) for entry in run.failures[:MOST_FAILURES]]
+        shown: list[str] = [*words.failures(run.failures[:MOST_FAILURES])]
         if more := len(run.failures) - len(shown):
             shown.append(f"and {more:,} more")
-        return words.lines_of(shown) or "None"
+        return words.lines_of(shown) or "No failures"
+
+
+def in_time(seconds: str) -> timedelta:
+    return timedelta(microseconds=int(Decimal(seconds) * 1_000_000))

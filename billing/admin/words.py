@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,8 @@ from django.utils.safestring import SafeString
 from billing import formatting
 from billing.models import BillingRun, Invoice, PlanVersion, StripeOperation, StripePush
 from billing.selectors.price_lists import words_of
-from config.admin import Tone, badge
+from billing.selectors.runs import rows_of_failures
+from config.admin import Tone, badge, link_to
 from customers.models import Customer
 
 LOCALE = formatting.DEFAULT_LOCALE
@@ -144,7 +146,26 @@ def step_words(step: dict[str, Any], currency: str) -> str:
     return f"{step['description']}: {counted} at {each} = {amount}"
 
 
-def failure(entry: dict[str, str]) -> str:
-    """Return one failure of a nightly run: whose it is, and why."""
-    whose = ", ".join(f"{kind} {name}" for kind, name in entry.items() if kind != "message")
-    return f"{whose}: {entry['message']}"
+def failures(entries: Sequence[dict[str, str]]) -> Iterator[SafeString]:
+    """Yield what failed in a nightly run: whose it is, with its page, and why."""
+    rows = rows_of_failures(entries)
+    for entry in entries:
+        whose = format_html_join(
+            ", ",
+            "{} {}",
+            (
+                (kind.capitalize(), link_to(row, name) if (row := rows.get((kind, name))) else name)
+                for kind, name in entry.items()
+                if kind != "message"
+            ),
+        )
+        yield format_html("{}: {}", whose, entry["message"])
+
+
+def duration(time: timedelta) -> str:
+    """Return how long something took: "0.1 s", "25 min 2 s", "1 h 15 min"."""
+    minutes, rest = divmod(time, timedelta(minutes=1))
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min {rest.seconds} s" if minutes else f"{rest.total_seconds():.1f} s"

@@ -1,8 +1,12 @@
 """What nightly runs did, as staff see it, and what is left of one to do."""
 
+from collections import defaultdict
+from collections.abc import Iterable
+
 from django.db.models import Q, QuerySet, Sum
 
-from billing.models import BillingBatch, BillingRun
+from billing.models import BillingBatch, BillingRun, Invoice
+from customers.models import Customer
 
 
 def last_run() -> BillingRun | None:
@@ -45,6 +49,22 @@ def done_so_far(run_id: int) -> dict[str, int]:
         credit_notes=Sum("credit_notes", default=0),
     )
     return dict(sums)
+
+
+def rows_of_failures(
+    failures: Iterable[dict[str, str]],
+) -> dict[tuple[str, str], Customer | Invoice]:
+    """Return the customers and invoices that failures name, by the kind and name they are under."""
+    named: dict[str, set[str]] = defaultdict(set)
+    for failure in failures:
+        for kind, name in failure.items():
+            named[kind].add(name)
+    customers = Customer.objects.filter(key__in=named["customer"])
+    invoices = Invoice.objects.filter(number__in=named["invoice"])
+    return {
+        **{("customer", customer.key): customer for customer in customers},
+        **{("invoice", invoice.number or ""): invoice for invoice in invoices},
+    }
 
 
 def failures_so_far(run_id: int) -> list[dict[str, str]]:

@@ -227,3 +227,14 @@ def test_a_run_under_way_shows_how_far_it_is_and_loads_itself_anew(
     assert words.index("usage: 2.5") < words.index("credits: 1.5")
     BillingRun.objects.update(status=BillingRun.Status.FAILED)
     assert "Refresh" not in desk.get(address)
+
+
+def test_a_runs_page_leads_to_whom_it_failed_for(
+    desk: Client, acme: Customer, now: datetime
+) -> None:
+    failures = [{"customer": "acme", "message": "No <room>."}, {"step": "usage", "message": "No."}]
+    run = good_run(now, failures=failures, events_folded=1234567, durations={"usage": "4523.1"})
+    page = desk.get(f"/admin/billing/billingrun/{run.pk}/change/").content.decode()
+    link = f'<a href="/admin/customers/customer/{acme.pk}/change/" class="text-link">acme</a>'
+    assert f"Customer {link}: No &lt;room&gt;." in page
+    assert all(words in page for words in ("Step usage: No.", "1,234,567", "usage: 1 h 15 min"))

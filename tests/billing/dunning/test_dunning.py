@@ -216,3 +216,20 @@ def test_customers_and_staff_see_what_is_overdue_and_what_to_do(
     pay(invoice)
     desk.post(f"/admin/billing/dunningcase/{case.pk}/look/")
     assert "Your API keys are suspended" not in desk.get("/portal/acme/").text
+
+
+def test_a_customer_that_cannot_be_dunned_stops_nobody_else(
+    invoice: Invoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = factories.make_customer("other")
+    line = OneOffLine("Work", Decimal(100))
+    create_one_off_invoice(customer=other, lines=[line], at=ISSUED, finalizes=True)
+
+    def suspend(*, customer: Customer, at: datetime) -> None:
+        if customer.key == "acme":
+            raise RuntimeError("no")
+
+    monkeypatch.setattr("billing.services.dunning.suspend_keys", suspend)
+    failures = run_nightly(at=DUE + timedelta(days=20)).failures
+    assert failures == [{"customer": "acme", "message": "RuntimeError('no')"}]
+    assert DunningCase.objects.get().customer == other
