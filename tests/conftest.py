@@ -4,16 +4,16 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from django.db import connection, transaction
-from django.test import override_settings
+from django.db import transaction
+from django.test import TransactionTestCase, override_settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
-from billing.models.freezing import EMPTYING
 from customers.models import Customer
 from tests import factories
+from tests.emptying import delete_rows
 from tests.recorder import request_recorder as request_recorder
 
 # A law holds on a busy machine too: only wrong answers fail, not slow ones. New examples are looked
@@ -37,11 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("no_cover")
 
 
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """Tests that commit empty every table afterwards, which documents refuse outside of tests."""
-    options = connection.settings_dict.setdefault("OPTIONS", {})
-    options["options"] = f"{options.get('options', '')} -c {EMPTYING}=on".strip()
+@pytest.fixture(scope="session", autouse=True)
+def quick_emptying() -> Iterator[None]:
+    """Tests that commit empty every table afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", delete_rows)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
