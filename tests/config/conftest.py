@@ -1,10 +1,11 @@
 """Fixtures for the tests of the installation itself."""
 
-import os
 import re
 from pathlib import Path
 
 import pytest
+
+from tests.processes import unmeasured
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VARIABLE = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
@@ -26,4 +27,4 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest
 @pytest.fixture
 def clean_variables(clean_environment: pytest.MonkeyPatch) -> dict[str, str]:
     """Return the same as a mapping for a process of its own."""
-    return dict(os.environ)
+    return unmeasured()

@@ -21,8 +21,9 @@ from pytest_django import Settings
 from config.embedded.server import EmbeddedServer
 from config.processes import Ending, Program, run_together
 from tests.config.conftest import ROOT
+from tests.processes import unmeasured
 
-type Serve = Callable[[], tuple[subprocess.Popen[str], str]]
+type Serve = Callable[..., tuple[subprocess.Popen[str], str]]
 
 MANAGE = [sys.executable, "manage.py"]
 START_SECONDS = 60
@@ -30,7 +31,7 @@ STOP_SECONDS = 60
 
 
 def variables(folder: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    kept = {name: value for name, value in unmeasured().items() if name != "DATABASE_URL"}
     return kept | {"TALLYPORT_DATA_DIR": str(folder)}
 
 
@@ -73,11 +74,12 @@ def serve(data_dir: Path) -> Iterator[Serve]:
     """Return a way to start a server, which gives its process and its address once it answers."""
     started: list[subprocess.Popen[str]] = []
 
-    def start() -> tuple[subprocess.Popen[str], str]:
+    def start(*, is_measured: bool = False) -> tuple[subprocess.Popen[str], str]:
         port = free_port()
+        measured = dict(os.environ) if is_measured else {}
         process = subprocess.Popen(
             [*MANAGE, "serve", "--port", str(port), "--web-workers", "1"], cwd=ROOT, text=True,
-            env=variables(data_dir), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            env=measured | variables(data_dir), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         started.append(process)
@@ -125,7 +127,7 @@ def words_of(process: psutil.Process) -> set[str]:
 
 
 def test_web_worker_and_aggregator_run_together_until_they_are_told_to_stop(serve: Serve) -> None:
-    process, address = serve()
+    process, address = serve(is_measured=True)
     with urllib.request.urlopen(f"{address}/static/unfold/css/styles.css") as answer:  # noqa: S310
         assert answer.status == 200
     family = psutil.Process(process.pid).children(recursive=True)
@@ -161,9 +163,7 @@ def test_ctrl_c_at_the_terminal_stops_everything_cleanly(serve: Serve) -> None:
     assert (code, messages if "Traceback" in messages else "") == (0, "")
 
 
-@pytest.mark.parametrize(
-    ("program", "word"), [("worker", "qcluster"), ("web", "granian"), ("aggregator", "aggregate")]
-)
+@pytest.mark.parametrize(("program", "word"), [("worker", "qcluster"), ("web", "granian")])
 def test_when_one_of_them_dies_the_others_are_stopped_and_the_failure_told(
     serve: Serve, program: str, word: str
 ) -> None:
@@ -210,7 +210,8 @@ def test_a_program_that_does_not_want_to_stop_is_made_to() -> None:
 
 
 def test_deleting_the_database_has_to_be_confirmed(empty_dir: Path) -> None:
-    manage(empty_dir, "migrate", "customers", "--verbosity", "0")
+    with_database = [sys.executable, "-m", "tests.config.embedded_client", str(empty_dir)]
+    subprocess.run(with_database, cwd=ROOT, stdin=subprocess.DEVNULL, check=True)
     refused = manage(empty_dir, "delete_database")
     assert (refused.returncode, "Add --yes." in refused.stderr) == (1, True)
 

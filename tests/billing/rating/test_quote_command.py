@@ -1,21 +1,24 @@
 """`manage.py quote` as a process, with a database that is not there."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from billing.rating.documents import listed
 from billing.rating.price_models import PRICE_MODELS
+from tests.processes import unmeasured
 
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "manage.py", "quote"]
-ENVIRONMENT = {**os.environ, "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}
+ENVIRONMENT = unmeasured() | {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}
 FEE = '{"currency": "USD", "prices": [{"key": "base", "model": "flat", "amount": "%s"}]}'
 
 
@@ -85,30 +88,36 @@ def test_a_decimal_literal_without_quotes_keeps_its_digits(
     assert [last["amount"], last["steps"][0]["amount"]] == ["0.11", "0.105"]
 
 
-def test_exit_code_tells_whether_a_line_failed(mixed: subprocess.CompletedProcess[str]) -> None:
+def test_exit_code_tells_that_a_line_failed(mixed: subprocess.CompletedProcess[str]) -> None:
     assert mixed.returncode == 1
-    assert run_quote(lines=[FEE % "1"]).returncode == 0
+
+
+def quoted(documents: Path) -> list[Any]:
+    """Return what the command writes in this process about a file."""
+    out = StringIO()
+    with suppress(SystemExit):
+        call_command("quote", str(documents), stdout=out)
+    return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
 def test_documents_may_come_from_a_file(tmp_path: Path) -> None:
     documents = tmp_path / "quotes.jsonl"
     documents.write_text(FEE % "1" + "\n" + FEE % "2")
-    finished = run_quote(str(documents))
-    assert [result["total"] for result in results_of(finished)] == ["1.00", "2.00"]
+    assert [result["total"] for result in quoted(documents)] == ["1.00", "2.00"]
 
 
 def test_bytes_that_are_not_text_spoil_their_own_line_alone(tmp_path: Path) -> None:
     documents = tmp_path / "quotes.jsonl"
     documents.write_bytes(b'{"currency": "\xff"}\n' + (FEE % "2").encode())
-    results = results_of(run_quote(str(documents)))
+    results = quoted(documents)
     assert results[0]["error"]["code"] == "invalid_json"
     assert results[1]["total"] == "2.00"
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    finished = run_quote(str(tmp_path / "nothing.jsonl"))
-    assert finished.returncode == 1
-    assert "nothing.jsonl cannot be read: No such file or directory." in finished.stderr
+    expected = r"nothing\.jsonl cannot be read: No such file or directory\."
+    with pytest.raises(CommandError, match=expected):
+        call_command("quote", str(tmp_path / "nothing.jsonl"))
 
 
 def test_each_line_is_answered_before_the_next_is_sent() -> None:

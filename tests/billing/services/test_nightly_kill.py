@@ -1,6 +1,5 @@
 """A nightly run killed in the middle is made good by the next one."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from customers.models import Customer
 from tests import factories
 from tests.billing.plans import publish_plan, subscribe
 from tests.billing.usage import instant, report_calls
-from tests.processes import address_of_database
+from tests.processes import on_this_database
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,7 +34,7 @@ def nightly_process() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [sys.executable, "manage.py", "nightly", "--at", AT],
         cwd=settings.BASE_DIR,
-        env=os.environ | {"DATABASE_URL": address_of_database(), "NIGHTLY_BATCH": "2"},
+        env=on_this_database() | {"NIGHTLY_BATCH": "2"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

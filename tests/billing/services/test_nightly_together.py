@@ -1,6 +1,5 @@
 """A night whose customers several processes share: the same documents, whoever is killed when."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from config.queue import enqueue_with_commit
 from tests import factories
 from tests.billing.plans import publish_plan, subscribe
 from tests.billing.usage import instant, report_calls
-from tests.processes import address_of_database
+from tests.processes import on_this_database
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AT = instant("2026-02-02")
@@ -134,8 +133,7 @@ def stuck_helper(with_batch: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-c", STUCK, with_batch],
         cwd=settings.BASE_DIR,
-        env=os.environ
-        | {"DATABASE_URL": address_of_database(), "DJANGO_SETTINGS_MODULE": "config.settings"},
+        env=on_this_database() | {"DJANGO_SETTINGS_MODULE": "config.settings"},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import connection
 
 from config.management.commands.serve import web_server
+from tests.processes import unmeasured
 
 PATIENCE_SECONDS = 60
 SOCKET_NAME = ".s.PGSQL.5432"
@@ -43,7 +44,7 @@ class WebServer:
         address = f"postgres://{database['USER']}@/{database['NAME']}?host={host}"
         self.process = subprocess.Popen(
             web_server("127.0.0.1", self.port, 1), cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL,
-            env=os.environ | {"DATABASE_URL": address}, stdout=subprocess.DEVNULL,
+            env=unmeasured() | {"DATABASE_URL": address}, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 

@@ -1,6 +1,5 @@
 """An import that breaks off goes on where it did, and always tells the truth."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,7 +7,6 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psutil
 import pytest
@@ -22,6 +20,7 @@ from metering.selectors.log_imports import LOCK
 from metering.services import ingest, log_lines, log_runs
 from tests.factories import NOW
 from tests.metering.log_import.lines import counts, line, run_import, write
+from tests.processes import on_this_database
 
 WAIT_SECONDS = 60
 
@@ -125,13 +124,10 @@ def test_a_log_that_another_process_imports_is_refused(
 
 
 def start_import(log: Path, mapping: Path) -> subprocess.Popen[bytes]:
-    database = connection.settings_dict
-    host = quote(str(database["HOST"]), safe="")
-    address = f"postgres://{database['USER']}@/{database['NAME']}?host={host}"
     command = [sys.executable, "manage.py", "import_log", str(log), "--mapping", str(mapping)]
     return subprocess.Popen(
         [*command, "--workers", "2"], cwd=settings.BASE_DIR, stdout=subprocess.PIPE,
-        env=os.environ | {"DATABASE_URL": address},
+        env=on_this_database(),
     )  # fmt: skip
 
 
