@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zoneinfo
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar, override
 
 import pgtrigger
@@ -40,8 +41,14 @@ validate_key = RegexValidator(
 )
 
 
+@cache
+def time_zones() -> frozenset[str]:
+    """Return the names of all time zones, which are read from 600 files."""
+    return frozenset(zoneinfo.available_timezones())
+
+
 def validate_time_zone(name: str) -> None:
-    if name not in zoneinfo.available_timezones():
+    if name not in time_zones():
         message = f"{name!r} is no IANA time zone; write one such as UTC or Europe/Paris."
         raise ValidationError(message)
 
