@@ -45,11 +45,15 @@ COUPONS = {
 
 @dataclass(frozen=True)
 class Redeemed:
-    """A coupon on a subscription, for what begins in `[start, end)`."""
+    """A coupon on a subscription, for what begins in `[start, end)`.
+
+    One that is not `from_start` takes nothing off what was billed before it came.
+    """
 
     key: str
     start: datetime
     end: datetime | None
+    from_start: bool = True
 
     @property
     def coupon(self) -> Coupon:
@@ -64,8 +68,9 @@ def with_coupons(charge: Charge, redeemed: Sequence[Redeemed]) -> Fraction:
     """Return what a charge costs after the coupons that take the same off however it is split."""
     left = Fraction(charge.amount)
     for each in redeemed:
-        if each.coupon.percent and each.coupon.is_sure and each.is_for(charge.price, charge.start):
-            left *= 1 - Fraction(each.coupon.percent) / 100
+        is_sure = each.from_start and each.coupon.is_sure
+        if is_sure and each.is_for(charge.price, charge.start):
+            left *= 1 - Fraction(each.coupon.percent or 0) / 100
     return left
 
 

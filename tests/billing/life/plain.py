@@ -1,7 +1,8 @@
 """What a subscription comes to, worked out in plain Python from what happened: no product code.
 
 Periods are weeks, months or years in the customer's zone, those of the calendar or those from the
-day that charging begins on. Each fee and each meter is priced once for each stretch in which
+day that charging begins on. Whoever moves to another zone keeps the running period; the next begins
+where it ends, with the midnight there that is nearest. Each fee and each meter is priced once for each stretch in which
 nothing that it depends on changed, and rounded once. An event counts as it was last put right.
 """
 
@@ -40,6 +41,16 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class Period:
+    """From `start` on, in the whole period `[first, beyond)` of a zone."""
+
+    start: datetime
+    first: datetime
+    beyond: datetime
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True)
 class Charge:
     """What one price comes to for the stretch that begins at an instant."""
 
@@ -52,7 +63,8 @@ class Charge:
 class Life:
     """All that happened to one subscription, whenever it became known.
 
-    Until `charged_from` it is on trial. `calls` are by id, in units, and are the customer's.
+    Until `charged_from` it is on trial. `calls` are by id, in units, and `moves` to other zones;
+    both are the customer's.
     """
 
     zone: ZoneInfo
@@ -65,6 +77,7 @@ class Life:
     currency: str = "USD"
     terms: list[Terms] = field(default_factory=list)
     calls: dict[str, tuple[datetime, int]] = field(default_factory=dict)
+    moves: list[tuple[datetime, ZoneInfo]] = field(default_factory=list)
 
     def rounded(self, amount: Fraction) -> Decimal:
         return rounded(amount, self.currency)
@@ -75,20 +88,24 @@ def total(life: Life) -> Decimal:
 
 
 def charges(life: Life) -> list[Charge]:
-    return [charge for first, beyond in periods(life) for charge in of_period(life, first, beyond)]
+    return [charge for period in periods(life) for charge in of_period(life, period)]
 
 
-def of_period(life: Life, first: datetime, beyond: datetime) -> Iterator[Charge]:
-    """Yield what a period that would be whole between two instants comes to."""
-    start, end = max(first, life.start), min(beyond, life.end)
-    if start >= end:
-        return
+def of_period(life: Life, period: Period) -> Iterator[Charge]:
+    start, end = max(period.start, life.start), min(period.beyond, life.end)
+
+    def counted_from(begin: datetime) -> datetime:
+        """Return from when fees count, which for who has moved here is a midnight of here."""
+        is_next = begin == period.start != life.start
+        return max(nearest_midnight(begin, period.zone) if is_next else begin, period.first)
 
     def part_of_days(begin: datetime, past: datetime) -> Fraction:
-        return days(life, begin, past) / whole_days(life, first, beyond)
+        whole = days(life, period.first, period.beyond, period.zone)
+        return days(life, counted_from(begin), past, period.zone) / whole
 
     def part_of_time(begin: datetime, past: datetime) -> Fraction:
-        return microseconds(begin, past) / microseconds(first, beyond)
+        past = max(past, counted_from(begin))
+        return microseconds(counted_from(begin), past) / microseconds(period.first, period.beyond)
 
     found: list[Charge] = []
     least = Fraction(0)
@@ -123,14 +140,19 @@ def together(found: list[Charge]) -> Decimal:
     return sum((charge.amount for charge in found), Decimal(0))
 
 
-def periods(life: Life) -> Iterator[tuple[datetime, datetime]]:
-    """Yield whole periods, from the one that the life begins in until it ends."""
-    number = 0
-    while midnight(first_day(life, number), life.zone) > life.start:
-        number -= 1
-    while (first := midnight(first_day(life, number), life.zone)) < life.end:
-        yield first, midnight(first_day(life, number + 1), life.zone)
-        number += 1
+def periods(life: Life) -> Iterator[Period]:
+    """Yield the periods one after another, from the start of the life until it ends."""
+    start = life.start
+    while start < life.end:
+        zone = [life.zone, *(zone for moved_at, zone in life.moves if moved_at < start)][-1]
+        number = 0
+        while midnight(first_day(life, number), zone) > start:
+            number -= 1
+        while midnight(first_day(life, number + 1), zone) <= start:
+            number += 1
+        first, beyond = (midnight(first_day(life, each), zone) for each in (number, number + 1))
+        yield Period(start, first, beyond, zone)
+        start = beyond
 
 
 def first_day(life: Life, number: int) -> date:
@@ -173,16 +195,18 @@ def stretches(
     yield from found
 
 
-def days(life: Life, begin: datetime, past: datetime) -> Fraction:
+def nearest_midnight(at: datetime, zone: ZoneInfo) -> datetime:
+    today = at.astimezone(zone).date()
+    before, after = midnight(today, zone), midnight(today + timedelta(days=1), zone)
+    return before if at - before < after - at else after
+
+
+def days(life: Life, begin: datetime, past: datetime, zone: ZoneInfo) -> Fraction:
     """Count the days that begin in a stretch; the day of an end of all counts as a whole one."""
-    first, last = begin.astimezone(life.zone).date(), past.astimezone(life.zone).date()
-    if past == life.end and midnight(last, life.zone) < past:
+    first, last = begin.astimezone(zone).date(), past.astimezone(zone).date()
+    if past == life.end and midnight(last, zone) < past:
         last += timedelta(days=1)
-    return Fraction((last - first).days)
-
-
-def whole_days(life: Life, first: datetime, beyond: datetime) -> Fraction:
-    return Fraction((beyond.astimezone(life.zone).date() - first.astimezone(life.zone).date()).days)
+    return Fraction(max((last - first).days, 0))
 
 
 def rounded(amount: Fraction, currency: str) -> Decimal:

@@ -53,6 +53,7 @@ CHANGES = [
     action("seats", st.integers(0, 9)),
     action("pause"),
     action("resume"),
+    action("move", st.sampled_from(ZONES)),
     action("redeem", st.sampled_from([*COUPONS])),
 ]
 NIGHTS = [

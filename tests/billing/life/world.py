@@ -31,6 +31,7 @@ from billing.services.subscriptions import (
     resume_subscription,
 )
 from customers.models import Customer
+from customers.services import update_customer
 from tests import factories
 from tests.billing.killing import ending_at
 from tests.billing.life.foot import COUPONS, Redeemed
@@ -149,6 +150,7 @@ class World:
     house: House
     begins: tuple[Beginning, ...]
     calls: dict[str, tuple[datetime, int]] = field(default_factory=dict)
+    moves: list[tuple[datetime, ZoneInfo]] = field(default_factory=list)
     reported: list[str] = field(default_factory=list)
     one_offs: list[Charge] = field(default_factory=list)
     issued: set[Any] = field(default_factory=set)
@@ -170,7 +172,7 @@ class World:
         )
         plans = [self.published(number, each) for number, each in enumerate(self.begins)]
         self.sides = [
-            Side(self.customer, own, each, self.life_of(each, self.calls))
+            Side(self.customer, own, each, self.life_of(each, self.calls, self.moves))
             for own, each in zip(plans, self.begins, strict=True)
         ]
         self.is_sure = all(COUPONS[key].is_sure for each in self.begins for key in each.coupons)
@@ -178,7 +180,7 @@ class World:
         if self.house.has_neighbour:
             other = factories.make_customer(**terms)
             alone = replace(self.first, coupons=())
-            self.neighbour = Side(other, plans[0], alone, self.life_of(alone, {}))
+            self.neighbour = Side(other, plans[0], alone, self.life_of(alone, {}, []))
 
     def published(self, number: int, begin: Beginning) -> dict[str, Plan]:
         """Publish the two plans that a subscription may be on."""
@@ -200,7 +202,12 @@ class World:
             "team": publish("team", team, "arrears", invoice_threshold="40", minimum_amount="80"),
         }
 
-    def life_of(self, begin: Beginning, calls: dict[str, tuple[datetime, int]]) -> Life:
+    def life_of(
+        self,
+        begin: Beginning,
+        calls: dict[str, tuple[datetime, int]],
+        moves: list[tuple[datetime, ZoneInfo]],
+    ) -> Life:
         zone = ZoneInfo(self.house.zone)
         end_of_trial = begin.start.astimezone(zone) + timedelta(days=begin.trial_days)
         pro, team = begin.tariffs
@@ -214,6 +221,7 @@ class World:
             offers={"pro": Offer(pro), "team": Offer(team, minimum=80)},
             currency=self.house.currency,
             calls=calls,
+            moves=moves,
         )
 
     def after(self, hours: int) -> datetime:
@@ -250,6 +258,12 @@ class World:
                 self.calls[event_id] = at, units
 
     # Nights
+
+    def move(self, _: datetime, __: int, zone: str) -> None:
+        """Move to another zone: periods that have begun are seen by the night before."""
+        self.night(self.now, 0, "whole")
+        update_customer(customer=self.customer, time_zone=zone)
+        self.moves.append((self.now, ZoneInfo(zone)))
 
     def night(self, at: datetime, _: int, how: str | int) -> None:
         """Run a night; one that fails or is killed at some statement is made good by a later one."""
@@ -416,7 +430,8 @@ def redeem(world: World, side: Side, _: datetime, key: str) -> None:
     if key not in {each.key for each in side.redeemed}:
         coupon = coupon_of(key, world.house.currency)
         found = redeem_coupon(subscription=side.subscription, coupon=coupon, at=world.now)
-        side.redeemed.append(replace(side.redemption(key, found.start_at), end=found.end_at))
+        redeemed = Redeemed(key, found.start_at, found.end_at, from_start=False)
+        side.redeemed.append(redeemed)
         world.is_sure = False
 
 
