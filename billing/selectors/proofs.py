@@ -66,8 +66,9 @@ def cutoff_of(document: Document) -> Cutoff | None:
 
 
 def is_metered(line: DocumentLine) -> bool:
-    """Say whether a line was worked out from events."""
-    return line.billed_price is not None and line.billed_price.meter is not None
+    """Say whether a line was worked out from events, for which what is taken back needs none."""
+    has_meter = line.billed_price is not None and line.billed_price.meter is not None
+    return has_meter and not is_taken_back(line)
 
 
 def expected_lines(document: Document, line: DocumentLine) -> Iterator[Expected]:

@@ -8,7 +8,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
@@ -118,7 +118,7 @@ class LifeTest(TestCase):
         ],
         end=310,
     )
-    @settings(max_examples=EXAMPLES, suppress_health_check=[*HealthCheck])
+    @settings(max_examples=EXAMPLES)
     @given(
         house=HOUSES, begins=BEGINS, actions=st.lists(ACTIONS, min_size=4, max_size=12), end=HOURS
     )

@@ -278,7 +278,9 @@ class World:
             failing, work = FAILURES[how]
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(issuing, failing, work(self))
-                run_nightly(at=at)
+                run = run_nightly(at=at)
+            if how != "fails":
+                assert self.customer.key not in {each["customer"] for each in run.failures}
         self.check_what_was_issued()
 
     def limits(self, at: datetime, _: int, __: None) -> None:

@@ -11,7 +11,7 @@ from billing.models import CreditNote, Invoice
 from billing.services.invoicing import bill_customers, reissue_invoice, void_invoice
 from billing.services.late_usage import mark_late_usage
 from billing.services.proving import Proof, prove_document
-from billing.services.subscriptions import cancel_subscription
+from billing.services.subscriptions import cancel_subscription, pause_subscription
 from customers.models import Customer
 from metering.models import Event
 from metering.services.folding import fold_pending
@@ -110,6 +110,21 @@ def test_a_fee_that_one_day_more_would_round_to_the_same_is_proved(db: None) -> 
     bill(customer, "2026-01-08")
     invoice = Invoice.objects.get()
     assert (str(invoice.total), told(invoice.number)) == ("1", [])
+
+
+def test_usage_that_is_not_charged_after_all_is_proved_without_being_counted(
+    acme: Customer,
+) -> None:
+    january(acme)
+    subscription = acme.subscriptions.get()
+    cancel_subscription(
+        subscription=subscription, end_at=instant("2026-02-01"), at=instant("2026-02-02")
+    )
+    begin = {"at": instant("2026-02-03"), "effective_at": instant("2026-01-01")}
+    pause_subscription(subscription=subscription, **begin)
+    bill(acme, "2026-02-04")
+    note = CreditNote.objects.get()
+    assert (note.total, told(note.number)) == (Invoice.objects.get().total, [])
 
 
 def test_a_threshold_invoice_and_what_follows_it_are_proved(acme: Customer) -> None:
