@@ -27,6 +27,12 @@ class OwnTaxRatesField(serializers.ManyRelatedField):
         rates = list(instance.tax_rates.all())
         return None if not rates and instance.is_taxed_by_country else rates
 
+    @override
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            self.fail("not_a_list", input_type="dict")
+        return super().to_internal_value(data)
+
 
 class CustomerSerializer(StrictSerializer, serializers.ModelSerializer[Customer]):
     tax_rates = OwnTaxRatesField(

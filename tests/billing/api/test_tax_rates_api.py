@@ -201,6 +201,7 @@ def test_a_rate_out_of_use_stays_with_those_who_have_it(operator: APIClient) -> 
     [
         ({"tax_rates": ["nowhere"]}, "tax_rates"),
         ({"tax_rates": "vat20"}, "tax_rates"),
+        ({"tax_rates": {}}, "tax_rates"),
         ({"tax_status": "free"}, "tax_status"),
         ({"tax_status": "reverse_charge"}, "tax_id"),
         ({"tax_id": "DE136695977", "country": "DE"}, "tax_id"),
