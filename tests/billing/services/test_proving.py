@@ -8,6 +8,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from billing.models import CreditNote, Invoice
+from billing.selectors.proofs import lines_of
+from billing.services.documents import digest_of
 from billing.services.invoicing import bill_customers, reissue_invoice, void_invoice
 from billing.services.late_usage import mark_late_usage
 from billing.services.proving import Proof, prove_document
@@ -149,6 +151,17 @@ def test_a_reissued_invoice_is_proved_and_so_is_the_void_one(acme: Customer, now
     bill(acme, "2026-03-04")
     numbers = Invoice.objects.order_by("pk").values_list("number", flat=True)
     assert [told(number) for number in numbers] == [[], [], []]
+
+
+def test_steps_in_the_words_of_an_earlier_release_are_proved_by_their_figures(
+    acme: Customer,
+) -> None:
+    invoice = january(acme)
+    words = "replace(steps::text, 'First 10', 'Up to 10')::jsonb"
+    tamper("billing_invoiceline", f"steps = {words}")
+    invoice.refresh_from_db()
+    tamper("billing_invoice", f"digest = '{digest_of(invoice, lines_of(invoice))}'")
+    assert told(invoice.number) == []
 
 
 @pytest.mark.parametrize("proration", ["day", "second", "none"])
