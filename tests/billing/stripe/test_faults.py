@@ -20,6 +20,9 @@ from billing.services.stripe_push import push_invoice
 from billing.services.stripe_queue import PushOutcome
 from tests.billing.stripe import cases
 
+# Each walk takes the same way a dozen times.
+pytestmark = pytest.mark.no_cover
+
 AT_ONCE = timedelta(seconds=10)
 NEXT_DAY = timedelta(hours=25)
 # A customer, a draft, a look, its lines, what they come to, final, mailed: see services.

@@ -25,6 +25,9 @@ from tests import factories
 from tests.billing.stripe import cases
 from tests.billing.stripe.test_faults import AT_ONCE, NEXT_DAY, CrashError, crash_at_write
 
+# Each walk takes the same way a dozen times.
+pytestmark = pytest.mark.no_cover
+
 # No operation takes more calls or writes than these; the walks prove it.
 CALLS, WRITES, CHARGE_CALLS = 8, 25, 12
 BREAKS = [Kind.DROP_AFTER, Kind.SAVED_SERVER_ERROR_BEFORE, Kind.SAVED_SERVER_ERROR_AFTER]

@@ -17,7 +17,7 @@ from tests.metering.ingest.reports import COUNTS, URL
 from tests.metering.ingest.test_bad_input import BAD_BODIES, BAD_EVENTS, GOOD
 from tests.metering.ingest.test_formats import cloud_event
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.no_cover]
 
 INPUTS = 10_000
 SEEDS = 20
