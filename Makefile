@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-reset test check bench mutants lock install reinstall environment
 
+# Whoever is done first takes tests over from the other, so that all end together.
+PARALLEL := --numprocesses=logical --maxprocesses=4 --dist=worksteal
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
@@ -32,7 +34,7 @@ demo-reset: install ## throw the demonstration data away and start over
 	$(MANAGE) demo
 
 test: install ## run every test with the coverage gate; ARGS="tests/config -x" runs some
-	$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses=logical --maxprocesses=4 --cov)
+	$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),$(PARALLEL) --cov)
 
 check: install ## format, lint, import contracts, types, migrations, deployment
 	$(BIN)/ruff check .
