@@ -14,9 +14,10 @@ from django.utils.http import urlencode
 
 from billing.admin import words
 from billing.admin.tiles import Tile, counted, figures, invoices, listing
-from billing.models import Invoice, Subscription
+from billing.models import CreditGrant, Invoice, Subscription
+from billing.selectors.credits import credit_balances
 from billing.selectors.invoices import open_totals
-from billing.selectors.statements import cost_so_far
+from billing.selectors.statements import Statement, cost_so_far, credits_in
 from billing.selectors.subscriptions import current_subscriptions
 from config.admin import ReadOnlyInline, bars_of, change_url, display, register, site
 from customers.admin import ApiKeyInline, MemberInline
@@ -75,12 +76,32 @@ class InvoiceInline(ReadOnlyInline[Invoice, Customer]):
         return words.money(invoice.amount_due, invoice.currency)
 
 
+class CreditInline(ReadOnlyInline[CreditGrant, Customer]):
+    model = CreditGrant
+    verbose_name_plural = "credits"
+    ordering = ("-pk",)
+    fields = ("page", "kind", "granted", "left", "priority", "effective_at", "expires_at")
+    per_page = 12
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CreditGrant]:
+        return super().get_queryset(request).with_balance()  # type: ignore[attr-defined,no-any-return]
+
+    @display(description="Granted")
+    def granted(self, grant: CreditGrant) -> str:
+        return words.money(grant.amount, grant.currency)
+
+    @display(description="Left")
+    def left(self, grant: CreditGrant) -> str:
+        return words.money(grant.balance, grant.currency)
+
+
 site.unregister(Customer)
 
 
 @register(Customer)
 class CustomerAdmin(PlainCustomerAdmin):
-    inlines = (SubscriptionInline, InvoiceInline, ApiKeyInline, MemberInline)
+    inlines = (SubscriptionInline, InvoiceInline, CreditInline, ApiKeyInline, MemberInline)
     change_form_outer_before_template = "admin/customer_summary.html"
 
     @override
@@ -101,12 +122,14 @@ def summary_of(customer: Customer, at: datetime) -> dict[str, Any]:
     """Return what stands above the form: plan, money, usage, and where to look further."""
     subscriptions = current_subscriptions(customer, at)
     prices = [price for row in subscriptions for price in row.plan_version.prices.all()]
+    statements = cost_so_far(customer, at)
     meter = next((price.meter for price in prices if price.meter is not None), None)
     return {
         "tiles": [
             plan_tile(customer, subscriptions),
-            cost_tile(customer, subscriptions, at),
+            cost_tile(customer, subscriptions, statements),
             debt_tile(customer),
+            *credit_tiles(customer, statements, at),
         ],
         "links": links(customer),
         **({} if meter is None else chart(customer, meter, at)),
@@ -122,8 +145,9 @@ def plan_tile(customer: Customer, subscriptions: list[Subscription]) -> Tile:
     return Tile("Plan", names, since, change_url(subscriptions[0]))
 
 
-def cost_tile(customer: Customer, subscriptions: list[Subscription], at: datetime) -> Tile:
-    statements = cost_so_far(customer, at)
+def cost_tile(
+    customer: Customer, subscriptions: list[Subscription], statements: list[Statement]
+) -> Tile:
     costs = tuple(words.money(each.total, each.currency) for each in statements)
     address = listing("billing_subscription", customer__id__exact=customer.pk)
     if len(subscriptions) == 1:
@@ -139,6 +163,22 @@ def debt_tile(customer: Customer) -> Tile:
         counted(invoices(owed), "open invoice"),
         listing("billing_invoice", customer__id__exact=customer.pk, status__exact="open"),
     )
+
+
+def credit_tiles(customer: Customer, statements: list[Statement], at: datetime) -> list[Tile]:
+    """Return what a customer with credits has in each currency, and what open usage will take."""
+    drafts = customer.invoices.filter(status=Invoice.Status.DRAFT)
+    balances = credit_balances(customer, at, credits_in([*drafts, *statements]))
+    address = listing("billing_creditgrant", customer__id__exact=customer.pk)
+    return [
+        Tile(
+            "Credits",
+            (words.money(each.balance, each.currency),),
+            f"{words.money(each.pending, each.currency)} taken by what is open",
+            address,
+        )
+        for each in balances
+    ]
 
 
 def links(customer: Customer) -> list[tuple[str, str, str]]:

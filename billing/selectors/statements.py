@@ -374,8 +374,12 @@ def set_aside(wallets: Wallets, account: Account) -> None:
 def pending_credits(customer: Customer, at: datetime) -> dict[str, Decimal]:
     """Return what drafts and a customer's previews take of its credits, by currency."""
     [account] = read_accounts([customer], drafts_count=True)
+    return credits_in([*account.drafts, *previews(account, at)])
+
+
+def credits_in(documents: Iterable[Invoice | Statement]) -> dict[str, Decimal]:
+    """Return what documents take of a customer's credits, by currency."""
     taken: dict[str, Decimal] = {}
-    documents: list[Invoice | Statement] = [*account.drafts, *previews(account, at)]
     for each in documents:
         taken[each.currency] = taken.get(each.currency, ZERO) + each.credits
     return taken

@@ -13,9 +13,10 @@ from billing.portal.access import CustomerRequest, customer_page, customer_rende
 from billing.portal.usage_reports import Question, Report, usage_report
 from billing.portal.views.invoices import invoice_row, overdue_rows
 from billing.rating.periods import Period, period_containing
+from billing.selectors.credits import credit_balances
 from billing.selectors.invoices import issued_invoices
 from billing.selectors.price_lists import words_of
-from billing.selectors.statements import Statement, cost_so_far
+from billing.selectors.statements import Statement, cost_so_far, credits_in
 from billing.selectors.subscriptions import current_subscriptions
 from customers.models import Customer
 from metering.models import Meter
@@ -60,6 +61,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
     subscriptions = current_subscriptions(customer, at)
     statements = cost_so_far(customer, at)
     period = shown_period(customer, statements, at)
+    drafts = list(Invoice.objects.filter(customer=customer, status=Invoice.Status.DRAFT))
     reports = [period_report(customer, meter, period, at) for meter in priced_meters(subscriptions)]
     context = {
         "overdue": overdue_rows(customer, at),
@@ -70,7 +72,8 @@ def overview(request: CustomerRequest) -> HttpResponse:
         "is_unused": not any(report.has_usage for report in reports),
         "event_type": next((report.question.meter.event_type for report in reports), ""),
         "plans": [plan_words(subscription) for subscription in subscriptions],
-        "drafts": Invoice.objects.filter(customer=customer, status=Invoice.Status.DRAFT),
+        "drafts": drafts,
+        "credits": credit_balances(customer, at, credits_in([*drafts, *statements])),
         "rows": [
             invoice_row(invoice, at) for invoice in issued_invoices(customer)[:LATEST_INVOICES]
         ],

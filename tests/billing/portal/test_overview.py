@@ -1,11 +1,13 @@
 """The overview: this period's usage and cost, the plan in words, and the latest invoices."""
 
 from datetime import datetime
+from decimal import Decimal
 
 import pytest
 from django.test import Client
 
 from billing.models import Invoice
+from billing.services.credits import grant_credit
 from billing.services.invoicing import bill_customers
 from billing.services.subscriptions import create_subscription
 from customers.models import Customer
@@ -26,6 +28,22 @@ def test_it_shows_what_the_period_has_come_to(client: Client, invoice: Invoice) 
     assert "Base fee $31.00" in text
     assert "API calls 5 $10.00" in text
     assert "Total so far $41.00" in text
+
+
+def test_credits_are_shown_with_what_is_open_taken_off_them(
+    client: Client, acme: Customer, invoice: Invoice
+) -> None:
+    for kind, amount in (("paid", 50), ("promotional", 15)):
+        grant_credit(
+            customer=acme, name="Gift", kind=kind, amount=Decimal(amount), at=factories.NOW
+        )
+    text = words(client.get(OVERVIEW))
+    assert "Credits −$41.00 Total so far $0.00" in text  # noqa: RUF001
+    taken = "Of it promotional $15.00 What is open takes −$41.00 Left then $24.00"  # noqa: RUF001
+    assert f"Credits Balance $65.00 {taken}" in text
+    client.force_login(factories.make_staff())
+    page = client.get(f"/admin/customers/customer/{acme.pk}/change/").text
+    assert "$41.00 taken by what is open" in page
 
 
 def test_every_day_of_the_period_has_a_bar_and_a_row(client: Client, invoice: Invoice) -> None:
