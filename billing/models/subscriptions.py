@@ -169,8 +169,8 @@ class SubscriptionChange(models.Model):
 class SubscriptionPhase(models.Model):
     """A stretch of a subscription in which one plan version and the same quantities hold.
 
-    Phases follow from the changes and are written anew with each of them. The last has no end; the
-    end of the subscription ends it.
+    Phases follow from the changes and are written anew with each of them. The last ends with the
+    subscription.
     """
 
     class State(models.TextChoices):

@@ -62,7 +62,7 @@ def price_lists(version_ids: Iterable[int]) -> dict[int, PriceList]:
     """Return the lists of some versions by their ids, in a fixed number of queries."""
     versions = PlanVersion.objects.filter(pk__in=set(version_ids)).select_related("plan")
     return {
-        version.pk: PriceList(version, tuple(map(listed, version.prices.all())))
+        version.pk: PriceList(version, tuple(map(listed_price, version.prices.all())))
         for version in versions.prefetch_related("prices__meter")
     }
 
@@ -76,5 +76,5 @@ def words_of(version: PlanVersion) -> Iterator[tuple[str, str]]:
         yield "Minimum", f"at least {least} a period, fees and usage together"
 
 
-def listed(row: PriceRow) -> ListedPrice:
+def listed_price(row: PriceRow) -> ListedPrice:
     return ListedPrice(row, parse_price(row.document))

@@ -26,6 +26,7 @@ from billing.selectors.credits import Wallets, read_wallets
 from billing.selectors.discounts import discounts_of
 from billing.selectors.minimums import NO_PRICE, billed_beside, key_of_minimum, stakes_of
 from billing.selectors.one_offs import line_of_charge
+from billing.selectors.price_lists import listed_price
 from billing.selectors.statement_lines import StatementLine
 from billing.selectors.subscriptions import current_period, running_period
 from billing.selectors.sums import TOTAL_FIELDS, sums_of
@@ -253,12 +254,12 @@ def gone(
     contract: Contract, period: SubscriptionPeriod, key: ChargeKey, ledger: Ledger
 ) -> StatementLine:
     billed, original = ledger.billed[key], ledger.last_line[key]
-    listed = next(
-        each
-        for one in contract.lists.values()
-        for each in one.prices
-        if each.row.pk == key.price_id
-    )
+    known = (each for one in contract.lists.values() for each in one.prices)
+    listed = next((each for each in known if each.row.pk == key.price_id), None)
+    if listed is None:
+        # Nothing is left of the change that brought its plan.
+        assert original.billed_price is not None  # noqa: S101  # The key names it.
+        listed = listed_price(original.billed_price)
     zero = round_amount(ZERO, contract.currency)
     counts_units = listed.price.counts_units
     rated = nothing_left(listed.row.key, billed, zero, counts_units=counts_units)

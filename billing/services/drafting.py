@@ -218,14 +218,16 @@ def late_documents(
 ) -> list[Document]:
     """Return a document for each subscription that may owe a difference and gets no other.
 
-    What becomes of it is decided once the difference is known.
+    What becomes of it is decided once the difference is known. A run as of before what is billed
+    already does not know what has changed since, and compares nothing.
     """
     served = {id(contract) for document in documents for contract in document.contracts}
     found = []
     for account in accounts:
         for contract in account.contracts:
             stale = [period for period in contract.periods if period.is_stale]
-            if stale and id(contract) not in served:
+            is_past = contract.subscription.is_billed(at + INSTANT)
+            if stale and not is_past and id(contract) not in served:
                 late = replace(contract, periods=stale)
                 document = new_document(account, late, at, Reason.ADJUSTMENT)
                 document.subscription_id = contract.subscription.pk
@@ -383,7 +385,11 @@ def threshold_documents(
             if not contract.subscription.is_active(at):
                 continue
             if contract.list_at(at).threshold is not None:
-                running = [each for each in contract.periods if each.period_end > at]
+                running = [
+                    each
+                    for each in contract.periods
+                    if each.period_end > at and each.closed_at is None
+                ]
                 part = replace(contract, periods=running)
                 asked.append((account, part, list(charges_of(part, question, reader))))
     reader.read()

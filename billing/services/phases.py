@@ -22,9 +22,10 @@ def write_phases(subscription: Subscription, at: datetime) -> list[SubscriptionP
 
     The caller has locked the customer.
     """
-    changes = subscription.changes.filter(withdrawn_at=None).select_related("plan_version")
-    anchors = anchors_of(subscription)
-    phases = phases_of(subscription, list(changes.order_by("effective_at", "pk")), anchors)
+    changes = subscription.changes.filter(withdrawn_at=None).exclude(kind=Kind.CANCEL)
+    ordered = changes.select_related("plan_version").order_by("effective_at", "pk")
+    found = phases_of(subscription, list(ordered), anchors_of(subscription))
+    phases = until_end(found, subscription.end_at)
     subscription.phases.all().delete()
     SubscriptionPhase.objects.bulk_create(phases)
     begun = [phase for phase in phases if phase.start_at <= max(at, subscription.start_at)]
@@ -49,6 +50,17 @@ def anchors_of(subscription: Subscription) -> Anchors:
 
 def rhythm_of(version: PlanVersion) -> tuple[str, int]:
     return version.interval, version.interval_count
+
+
+def until_end(phases: list[SubscriptionPhase], end_at: datetime | None) -> list[SubscriptionPhase]:
+    """Return the phases that a subscription comes to before it ends, its first in any case."""
+    if end_at is None:
+        return phases
+    kept = [phase for phase in phases if phase.start_at < end_at]
+    if not kept:
+        return phases[:1]
+    kept[-1].end_at = end_at
+    return kept
 
 
 def phases_of(

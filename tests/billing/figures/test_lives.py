@@ -252,6 +252,23 @@ def test_a_line_billed_by_hand_has_the_decimals_it_was_written_with(outsider: Ou
     assert rounding["amount"] == "0.005"
 
 
+def test_no_phase_goes_on_after_the_end(outsider: Outsider) -> None:
+    outsider.plan(flat("31"))
+    outsider.plan(flat("62"), key="team")
+    subscription = outsider.subscribe("2098-01-01T00:00:00Z")
+    outsider.change(subscription, "2098-03-01T00:00:00Z", plan="team")
+    path = f"subscriptions/{subscription}"
+    ended = outsider.post(f"{path}/cancel", at="2098-02-10T00:00:00Z")
+    assert [(each["plan"], each["end_at"]) for each in ended["phases"]] == [
+        ("pro", "2098-02-10T00:00:00Z")
+    ]
+    goes_on = outsider.post(f"{path}/changes/{ended['changes'][1]['id']}/withdraw")
+    assert [(each["plan"], each["end_at"]) for each in goes_on["phases"]] == [
+        ("pro", "2098-03-01T00:00:00Z"),
+        ("team", None),
+    ]
+
+
 def test_a_planned_change_is_taken_back(outsider: Outsider) -> None:
     outsider.plan(flat("10"))
     outsider.plan(flat("20"), key="team")

@@ -100,6 +100,35 @@ def test_a_change_at_the_start_of_a_period_is_billed_although_a_night_was_earlie
     assert outsider.lines() == ["31.00", "31.00", *owed]
 
 
+def test_a_plan_that_was_billed_and_never_held_is_given_back(outsider: Outsider) -> None:
+    """Another change at the same instant takes its place; then it is canceled from before that."""
+    outsider.plan(flat("31", timing="advance"))
+    for key, amount in (("team", "62"), ("firm", "93")):
+        outsider.plan(flat(amount, timing="advance"), key=key)
+    outsider.customer()
+    subscription = outsider.subscribe("2026-01-01T00:00:00Z")
+    for plan in ("team", "firm"):
+        outsider.change(subscription, "2026-01-16T00:00:00Z", plan=plan)
+        outsider.night("2026-01-16T01:00:00Z")
+    assert outsider.lines() == ["31.00", "-16.00", "32.00", "48.00", "-32.00"]
+    outsider.post(f"subscriptions/{subscription}/cancel", at="2026-01-11T00:00:00Z")
+    outsider.night("2026-01-17T00:00:00Z")
+    notes = CreditNote.objects.aggregate(total=Sum("total"))["total"]
+    assert sum(map(Decimal, outsider.totals())) - notes == 10
+
+
+def test_a_run_as_of_the_past_forgets_no_change_of_a_later_one(outsider: Outsider) -> None:
+    outsider.plan(flat("31"))
+    outsider.plan(flat("62"), key="team")
+    outsider.customer()
+    subscription = outsider.subscribe("2026-01-01T00:00:00Z")
+    outsider.night("2026-02-02T00:00:00Z")
+    outsider.change(subscription, "2026-01-16T00:00:00Z", plan="team")
+    outsider.night("2026-01-10T00:00:00Z")
+    outsider.night("2026-03-02T00:00:00Z")
+    assert outsider.totals() == ["31.00", "78.00"]
+
+
 def test_a_pause_over_the_end_of_a_month_costs_the_days_beside_it(outsider: Outsider) -> None:
     """20 of 31 days, then 14 of 28."""
     outsider.plan(flat("31"))
