@@ -287,7 +287,8 @@ def phase_of(row: SubscriptionPhase) -> Phase:
 def read_ledger(period_ids: Sequence[int], drafts_count: bool = False) -> Ledger:
     """Return what documents have billed of some periods, drafts too if they are to count.
 
-    What a credit note took back is taken off. A void invoice counts, unless it is billed again.
+    What a credit note took back is taken off. A void invoice counts, and what was taken back of it,
+    unless it is billed again.
     """
     ledger = Ledger()
     if not any(period_ids):
@@ -304,8 +305,12 @@ def read_ledger(period_ids: Sequence[int], drafts_count: bool = False) -> Ledger
     taken_back = CreditNoteLine.objects.filter(
         billing_period__any=period_ids, credit_note__status="issued"
     )
-    for note_line in taken_back.only(*LINE_COLUMNS):
-        ledger.add(note_line)
+    taken_back = taken_back.select_related("credit_note__invoice")
+    for note_line in taken_back.only(*LINE_COLUMNS, "credit_note__invoice__is_reissued"):
+        if note_line.credit_note.invoice.is_reissued:
+            ledger.count(key_of(note_line), note_line.part)
+        else:
+            ledger.add(note_line)
     return ledger
 
 

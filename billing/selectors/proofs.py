@@ -147,7 +147,12 @@ def reached_by(document: Document, line: DocumentLine) -> Decimal:
         for each in lines.select_related("invoice")
         if counted_by(document, each.invoice)
     ]
-    return sum((*billed, *(-each.amount for each in notes)), Decimal(0))
+    back = [
+        -each.amount
+        for each in notes.select_related("credit_note__invoice")
+        if counted_by(document, each.credit_note.invoice)
+    ]
+    return sum((*billed, *back), Decimal(0))
 
 
 def is_threshold(document: Document) -> bool:
@@ -187,12 +192,16 @@ def billed_before(document: Document, line: DocumentLine) -> Billed | None:
     parts = [
         (each.part, each.amount, each.quantity)
         for each in lines
-        if each.part < line.part and not is_billed_again(document, line, each, lines)
+        if each.part < line.part and not is_billed_again(document, line, each.invoice, lines)
     ]
     notes = CreditNoteLine.objects.filter(
         **charge, part__lt=line.part, credit_note__status=CreditNote.Status.ISSUED
     )
-    parts += [(each.part, -each.amount, each.quantity) for each in notes]
+    parts += [
+        (each.part, -each.amount, each.quantity)
+        for each in notes.select_related("credit_note__invoice")
+        if not is_billed_again(document, line, each.credit_note.invoice, lines)
+    ]
     billed = None
     for part, amount, quantity in sorted(parts):
         before = billed or Billed(Decimal(0), Decimal(0), 0)
@@ -201,16 +210,16 @@ def billed_before(document: Document, line: DocumentLine) -> Billed | None:
 
 
 def is_billed_again(
-    document: Document, line: DocumentLine, before: InvoiceLine, lines: Sequence[InvoiceLine]
+    document: Document, line: DocumentLine, before: Invoice, lines: Sequence[InvoiceLine]
 ) -> bool:
-    """Say whether what a line billed before was billed again by the time of another.
+    """Say whether what an invoice billed was billed again by the time of a line.
 
     The parts of a charge tell their order; clocks do not, where a night is run as of a past instant.
     """
-    if not before.invoice.is_reissued:
+    if not before.is_reissued:
         return False
-    again = [each.part for each in lines if stands_for(each.invoice, before.invoice)]
-    return line.part >= min(again) if again else not counted_by(document, before.invoice)
+    again = [each.part for each in lines if stands_for(each.invoice, before)]
+    return line.part >= min(again) if again else not counted_by(document, before)
 
 
 def stands_for(other: Invoice, invoice: Invoice) -> bool:

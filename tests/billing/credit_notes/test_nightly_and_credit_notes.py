@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from rest_framework.test import APIClient
 
-from billing.models import CreditGrant, CreditNote, CreditNoteLine, Invoice
+from billing.models import CreditGrant, CreditNote, CreditNoteLine, Invoice, Subscription
 from billing.services.proving import prove_document
 from tests.billing.figures.outsider import Outsider
 from tests.metering.history.corrected import void
@@ -88,6 +88,25 @@ def test_what_two_invoices_billed_is_given_back_on_both(outsider: Outsider) -> N
     outsider.night("2026-05-03T00:00:00Z")
     assert len(notes()) == 2
     prove_all()
+
+
+def test_an_invoice_that_is_void_corrected_and_billed_again_asks_for_what_was_used(
+    outsider: Outsider, operator: APIClient
+) -> None:
+    """The correction moves no money, and does not count any more once all is billed again."""
+    [number] = [each["number"] for each in outsider.invoices()]
+    [subscription] = Subscription.objects.all()
+    outsider.post(f"subscriptions/{subscription.pk}/cancel", at="2026-02-01T00:00:00Z")
+    outsider.post(f"invoices/{number}/void")
+    take_back(3)
+    outsider.night("2026-02-04T00:00:00Z")
+    outsider.post(f"invoices/{number}/reissue")
+    outsider.night("2026-02-05T00:00:00Z")
+    again = Invoice.objects.latest("pk")
+    notes = [str(note) for note in CreditNote.objects.all()]
+    assert (str(again.total), notes) == ("14.00", ["CN-000001"])
+    assert prove_document(number=str(again)).differences == []
+    assert prove_document(number="CN-000001").differences == []
 
 
 def test_what_a_correction_takes_off_a_paid_invoice_pays_the_next_one(outsider: Outsider) -> None:

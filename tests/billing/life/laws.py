@@ -40,6 +40,7 @@ def billed(customer: Customer) -> Decimal:
     lines = InvoiceLine.objects.filter(invoice__customer=customer, invoice__is_reissued=False)
     back = CreditNoteLine.objects.filter(credit_note__customer=customer)
     back = back.filter(credit_note__reason=CreditNote.Reason.ADJUSTMENT)
+    back = back.exclude(credit_note__invoice__is_reissued=True)
     return sum_of(lines) - sum_of(back.exclude(billing_period=None))
 
 
@@ -144,7 +145,9 @@ def lines_of_periods(customer: Customer) -> Iterator[tuple[int, InvoiceLine | Cr
     billed = InvoiceLine.objects.filter(invoice__customer=customer, invoice__is_reissued=False)
     for line in billed.exclude(billing_period=None):
         yield 1, line
-    back = CreditNoteLine.objects.filter(credit_note__customer=customer)
+    back = CreditNoteLine.objects.filter(
+        credit_note__customer=customer, credit_note__invoice__is_reissued=False
+    )
     for note_line in back.exclude(billing_period=None):
         yield -1, note_line
 

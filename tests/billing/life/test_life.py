@@ -34,6 +34,7 @@ HOURS = st.integers(0, 24 * 75)
 STATEMENTS = st.integers(0, 130)
 HOWS = ["fails", "fails for the neighbour"]
 WHICH = st.integers(0, 3)
+type Actions = list[tuple[str, int, int, Any]]
 UNITS = st.integers(1, 12) | st.just(400)
 
 
@@ -75,6 +76,7 @@ BY_HAND = [
 ]
 # Much happens to usage and in nights, so that most lives have documents that put others right.
 ACTIONS = st.one_of(*[*USAGE, *NIGHTS] * 3, *CHANGES, *BY_HAND)
+AFTERWARDS = st.one_of(*[*USAGE, *NIGHTS] * 2, *BY_HAND)
 
 
 def beginnings(starts: list[datetime]) -> st.SearchStrategy[Beginning]:
@@ -102,12 +104,59 @@ HOUSES = st.builds(
 )
 
 
+DAY = 24
+# All at once: consolidated, in a currency of three places, with taxes, coupons, credits and a move.
+RICH_HOUSE = House("Pacific/Auckland", "KWD", ("20", "8.25"), True, True)
+RICH_BEGINS = (
+    Beginning(
+        STARTS[0],
+        timing="advance",
+        tariffs=("volume", "matrix"),
+        coupons=("third-of-calls", "ten"),
+    ),
+    Beginning(
+        LATER_STARTS[-1],
+        interval="week",
+        anchor="anniversary",
+        tariffs=("percentage", "at least"),
+        trial_days=3,
+        coupons=("half",),
+    ),
+)
+RICH_LIFE = [
+    ("grant", 1, 0, (40, None, False)),
+    ("call", 0, 30, 400),
+    ("call", 0, 31, 7),
+    ("night", 0, 12 * DAY, "whole"),
+    ("plan", 0, 14 * DAY, "team"),
+    ("night", 0, 20 * DAY, "fails for the neighbour"),
+    ("call", 0, 5 * DAY, 9),
+    ("seats", 1, 15 * DAY, 5),
+    ("credit", 1, 0, ("third", "credit")),
+    ("night", 0, 33 * DAY, "whole"),
+    ("waive", 0, 0, None),
+    ("charge", 0, 0, 3),
+    ("reissue", 0, 0, None),
+    ("take_back", 1, 0, None),
+    ("move", 0, 0, "America/New_York"),
+    ("night", 0, 40 * DAY, 40),
+]
+RICH_END = [
+    ("waive", 1, 0, None),
+    ("amend", 2, 3 * DAY, 5),
+    ("night", 0, 70 * DAY, "whole"),
+    ("reissue", 0, 0, None),
+]
+
+
 class LifeTest(TestCase):
+    @example(house=RICH_HOUSE, begins=RICH_BEGINS, actions=RICH_LIFE, end=60 * DAY, later=RICH_END)
     @example(
         house=House(),
         begins=(Beginning(datetime(2024, 2, 10, 13, 30, tzinfo=UTC)),),
         actions=[("call", 0, 0, 1), ("night", 0, 1309, "whole")],
         end=0,
+        later=[],
     )
     @example(
         house=House(),
@@ -117,28 +166,37 @@ class LifeTest(TestCase):
             *[("seats", 0, 300, 9), ("night", 0, 301, "whole")],
         ],
         end=310,
+        later=[],
     )
     @settings(max_examples=EXAMPLES)
     @given(
-        house=HOUSES, begins=BEGINS, actions=st.lists(ACTIONS, min_size=4, max_size=12), end=HOURS
+        house=HOUSES,
+        begins=BEGINS,
+        actions=st.lists(ACTIONS, min_size=4, max_size=12),
+        end=HOURS,
+        later=st.lists(AFTERWARDS, max_size=4),
     )
     def test_all_documents_together_are_what_a_plain_statement_says(
         self,
         house: House,
         begins: tuple[Beginning, ...],
-        actions: list[tuple[str, int, int, Any]],
+        actions: Actions,
         end: int,
+        later: Actions,
     ) -> None:
-        live(house, begins, actions, end)
+        live(house, begins, actions, end, later)
 
 
 def live(
-    house: House, begins: tuple[Beginning, ...], actions: list[tuple[str, int, int, Any]], end: int
+    house: House, begins: tuple[Beginning, ...], actions: Actions, end: int, later: Actions
 ) -> None:
     world = World(house, begins)
     for action in actions:
         world.do(*action)
     world.end(world.after(end))
+    for action in later:
+        world.do(*action)
+    world.settle()
     laws.assert_documents_say_what_was_used(world)
     laws.assert_customer_pays_what_is_right(world)
     laws.assert_feet(world)

@@ -381,12 +381,16 @@ class World:
         )
 
     def end(self, at: datetime) -> None:
-        """End all, perhaps in a past that is billed; no night comes before others."""
+        """End all subscriptions, perhaps in a past that is billed."""
         sides = [*self.sides, *([self.neighbour] if self.neighbour else [])]
         ends = [max(at, side.latest.since + timedelta(hours=1)) for side in sides]
         self.now = max(self.now, *ends)
         for side, end in zip(sides, ends, strict=True):
             side.end(end, self.now)
+        self.night(self.now + timedelta(days=3), 0, "whole")
+
+    def settle(self) -> None:
+        """Let the last nights come, of which the second makes good what the first has begun."""
         self.night(self.now + timedelta(days=3), 0, "whole")
         self.night(self.now + timedelta(days=1), 0, "whole")
 
