@@ -115,7 +115,10 @@ class CustomerAdmin(ServiceAdmin[Customer]):
     readonly_fields: ClassVar[tuple[str, ...]] = ("created_at", "suspended_at", "taxes_now")
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("key", "name", "email", "receives_emails", "created_at")}),
-        ("Billing", {"fields": ("currency", "time_zone", "locale")}),
+        (
+            "Billing",
+            {"fields": ("currency", "time_zone", "locale", "grace_hours", "consolidate_invoices")},
+        ),
         ("Payment", {"fields": ("payment_days", "dunning", "suspended_at")}),
         (
             "Tax",

@@ -27,7 +27,14 @@ CUSTOMER = {
 # Every table of a page sends how many rows it has.
 NO_ROWS = {
     f"{table}-{count}_FORMS": "0"
-    for table in ("memberships", "subscriptions", "invoices", "api_keys", "versions")
+    for table in (
+        "memberships",
+        "subscriptions",
+        "invoices",
+        "credit_grants",
+        "api_keys",
+        "versions",
+    )
     for count in ("TOTAL", "INITIAL")
 }
 
@@ -49,11 +56,15 @@ def test_a_customer_is_created_and_changed(desk: Client, db: None) -> None:
     assert (customer.currency, customer.time_zone) == ("EUR", "Europe/Paris")
 
     change = page("customers_customer", "change", customer.pk)
-    response = desk.post(change, CUSTOMER | NO_ROWS | {"name": "Acme SA", "key": "other"})
+    terms = {"consolidate_invoices": "on", "grace_hours": "48", "is_taxed_by_country": "on"}
+    changed = {"name": "Acme SA", "key": "other"} | terms
+    response = desk.post(change, CUSTOMER | NO_ROWS | changed)
 
     assert response.status_code == 302
     customer.refresh_from_db()
     assert (customer.name, customer.key) == ("Acme SA", "acme")
+    assert (customer.consolidate_invoices, customer.grace_hours) == (True, 48)
+    assert customer.is_taxed_by_country
 
 
 def test_a_wrong_time_zone_is_told_at_its_field(desk: Client, db: None) -> None:
