@@ -7,6 +7,7 @@ stretch: the part of a period in which nothing that its price depends on has cha
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,7 @@ class Phase:
     quantities: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(NamedTuple):
     """What one charge is for: `[start, end)` under one price list and one quantity, if it has any."""
 
     start: datetime
@@ -63,7 +63,7 @@ def stretches(
         if not phase.is_billed or first >= last:
             continue
         if current is not None and current.end == first and same(current.phase) == same(phase):
-            current = replace(current, end=last)
+            current = current._replace(end=last)
             continue
         if current is not None:
             yield current

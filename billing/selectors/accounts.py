@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from django.db.models import Exists, OuterRef, Q
 
@@ -37,8 +38,7 @@ LINE_COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class ChargeKey:
+class ChargeKey(NamedTuple):
     """A charge: a price for the stretch of a billing period that begins at `start`."""
 
     period_id: int

@@ -26,7 +26,7 @@ ONE = Decimal(1)
 ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Charge:
     """A price for one stretch of a period. `is_due` says whether it is billed as of now.
 

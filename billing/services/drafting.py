@@ -32,6 +32,7 @@ from metering.selectors.cutoffs import Cutoff
 
 LINE_FIELDS = tuple(each.name for each in fields(StatementLine))
 ROW_FIELDS = {"subscription", "billing_period", "billed_price", "original", "one_off"}
+LINE_ATTRIBUTES = tuple(field.attname for field in InvoiceLine._meta.concrete_fields)
 PLAIN_FIELDS = tuple(name for name in LINE_FIELDS if name not in ROW_FIELDS)
 Reason = Invoice.Reason
 INSTANT = timedelta(microseconds=1)
@@ -318,16 +319,17 @@ def settle(document: Document, lines: Sequence[StatementLine]) -> Statement:
 
 
 def invoice_line(position: int, line: StatementLine) -> InvoiceLine:
-    values = {name: getattr(line, name) for name in PLAIN_FIELDS}
-    made = InvoiceLine(
-        position=position,
+    values = {
+        **{name: getattr(line, name) for name in PLAIN_FIELDS},
+        "position": position,
         # By their keys: it takes Django longer to follow what is not looked at again.
-        subscription_id=getattr(line.subscription, "pk", None),
-        billing_period_id=getattr(line.billing_period, "pk", None),
-        billed_price_id=getattr(line.billed_price, "pk", None),
-        one_off_id=getattr(line.one_off, "pk", None),
-        **values,
-    )
+        "subscription_id": getattr(line.subscription, "pk", None),
+        "billing_period_id": getattr(line.billing_period, "pk", None),
+        "billed_price_id": getattr(line.billed_price, "pk", None),
+        "one_off_id": getattr(line.one_off, "pk", None),
+    }
+    # By their place: by their name they take Django twice as long.
+    made = InvoiceLine(*map(values.get, LINE_ATTRIBUTES))
     if line.original is not None:
         # It may have no key yet: see `write`.
         made.original = line.original
