@@ -82,7 +82,7 @@ def test_a_customer_reads_its_own_and_corrects_nothing(
         (VOID | {"customer": "a\0"}, 422, "U+0000"),
         (VOID | {"event": "req-2"}, 404, "Nothing is here"),
         (VOID | {"event": 5.5}, 422, "Not a valid string"),
-        (VOID | {"action": "erase"}, 422, "valid choice"),
+        (VOID | {"action": "erase"}, 422, "is none of void, amend"),
         (VOID | {"reason": ""}, 422, "may not be blank"),
         (VOID | {"properties": {}}, 422, "A void takes no properties"),
         (VOID | {"timestamp": NOW.isoformat()}, 422, "A void takes no timestamp"),
