@@ -155,7 +155,7 @@ def described(charge: Charge, rated: RatedLine, kind: str) -> str:
         )
         return f"{name}, {part}: {now} in all, {before} billed before"
     if kind == Kind.PRORATION and rated.amount < 0:
-        return f"{name}, unused: owed for {part} alone"
+        return f"{name}, unused: owed for {part} alone" if charge.fraction else f"{name}, unused"
     if charge.want is not None:
         bounds = charge.period.period_start, charge.contract.end_of(charge.period)
         is_whole = (stretch.start, stretch.end) == bounds

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from rest_framework.test import APIClient
 
-from billing.models import CreditNote
+from billing.models import CreditNote, CreditNoteLine
 from metering.models import Event
 from tests.billing.figures.outsider import Outsider
 from tests.billing.figures.test_outside_figures import CALLS, TIERS, flat
@@ -116,6 +116,18 @@ def test_no_day_reads_as_if_it_were_charged_twice(
     assert [line["description"].translate(plain) for line in invoice["lines"]] == [
         f"Base fee, {part}" for part in parts
     ]
+
+
+def test_a_plan_of_some_hours_costs_nothing_where_days_are_counted(outsider: Outsider) -> None:
+    outsider.plan(flat("31", timing="advance"))
+    outsider.plan(flat("62", timing="advance"), key="team")
+    subscription = outsider.subscribe("2026-01-01T00:00:00Z")
+    for hour, plan in (("09", "team"), ("15", "pro")):
+        outsider.change(subscription, f"2026-01-16T{hour}:00:00Z", plan=plan)
+        outsider.night(f"2026-01-16T{hour}:30:00Z")
+    notes = CreditNoteLine.objects.filter(amount__gt=0).order_by("pk")
+    assert [str(line) for line in notes] == ["Base fee, unused", "Base fee"]
+    assert outsider.totals() == ["31.00", "16.00", "16.00"]
 
 
 def test_a_pause_costs_nothing_and_a_resumed_month_its_days(outsider: Outsider) -> None:
