@@ -7,22 +7,25 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psutil
 import pytest
 from django.conf import settings
-from django.db import DataError, connection
+from django.db import DataError, connection, transaction
 
 from config.errors import DomainError
 from customers.models import Customer
-from metering.models import Event, LogImport, LogImportPiece
+from metering.identity import id_digest
+from metering.models import Event, EventKey, LogImport, LogImportPiece
 from metering.selectors.log_imports import LOCK
 from metering.services import ingest, log_lines, log_runs
+from metering.services.log_reading import id_of
 from tests.factories import NOW
 from tests.metering.log_import.lines import counts, line, run_import, write
 from tests.processes import on_this_database
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 180
 
 
 @pytest.fixture(autouse=True)
@@ -131,32 +134,43 @@ def start_import(log: Path, mapping: Path) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_killed_import_is_finished_by_the_next_one(tmp_path: Path, acme: Customer) -> None:
-    lines = [line(f"GET /{number} HTTP/1.1", size=str(number // 3)) for number in range(60_000)]
-    log = write(tmp_path / "access.log", lines)
-    mapping = tmp_path / "mapping.yaml"
-    mapping.write_text("{event_type: http.request, customer: {value: acme}}")
-    process = start_import(log, mapping)
+def kill_after_a_piece(process: subprocess.Popen[bytes]) -> None:
+    """Kill an import and its workers once they have stored a piece."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not LogImportPiece.objects.exists():
         assert process.poll() is None
         assert time.monotonic() < deadline
+        time.sleep(0.02)
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert psutil.wait_procs(family, timeout=WAIT_SECONDS)[1] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_import_is_finished_by_the_next_one(tmp_path: Path, acme: Customer) -> None:
+    lines = [line(f"GET /{number} HTTP/1.1", size=str(number // 3)) for number in range(30_000)]
+    log = write(tmp_path / "access.log", lines)
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text("{event_type: http.request, customer: {value: acme}}")
+    last = UUID(bytes=id_digest(id_of(lines[-1].encode(), 0)))
+    with transaction.atomic():
+        # Whoever stores the last line waits for this transaction, and so does the last piece.
+        EventKey.objects.create(customer=acme, digest=last, content_digest=last, timestamp=NOW)
+        kill_after_a_piece(start_import(log, mapping))
+        assert LogImportPiece.objects.count() == 1
+        transaction.set_rollback(True)
     killed = LogImport.objects.get()
     assert (killed.status, killed.lines) == ("running", Event.objects.count())
     log_runs.note_interrupted()
     assert LogImport.objects.get().status == "interrupted"
 
     out, _ = start_import(log, mapping).communicate(timeout=WAIT_SECONDS)
-    assert f"{60_000:>12,} counted\n" in out.decode()
+    assert f"{30_000:>12,} counted\n" in out.decode()
     assert "Went on at byte" in out.decode()
     finished = LogImport.objects.get()
-    assert (finished.status, finished.accepted, finished.duplicate) == ("completed", 60_000, 0)
-    assert Event.objects.count() == 60_000
+    assert (finished.status, finished.accepted, finished.duplicate) == ("completed", 30_000, 0)
+    assert Event.objects.count() == 30_000
 
 
 def test_a_piece_that_another_process_stored_is_not_counted_again(
