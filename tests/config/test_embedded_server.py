@@ -70,7 +70,7 @@ def postmaster(server: EmbeddedServer) -> int:
     return int((server.cluster_dir / "postmaster.pid").read_text().split()[0])
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: int = 20) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: int = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"

@@ -125,14 +125,16 @@ def under_way(api_key: ApiKey, name: str) -> Iterator[None]:
         with transaction.atomic():
             assert services.take_answer_lock(api_key=api_key, name=name)
             begun.set()
-            end.wait(10)
+            end.wait(120)
         connection.close()
 
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(work)
-        assert begun.wait(10)
-        yield
-        end.set()
+        try:
+            assert begun.wait(120)
+            yield
+        finally:
+            end.set()
         working.result()
 
 

@@ -302,7 +302,7 @@ def test_two_finalizers_at_once_never_spend_a_credit_twice() -> None:
     barrier = Barrier(2)
 
     def finalize(draft: Invoice) -> None:
-        barrier.wait(10)
+        barrier.wait(120)
         finalize_invoice(invoice=draft, at=instant("2026-02-01"))
         connection.close()
 
@@ -329,7 +329,7 @@ def test_the_customers_lock_is_what_keeps_finalizers_apart(
 
     def read_together(*args: Any) -> Any:
         wallets = read_wallets(*args)
-        barrier.wait(10)
+        barrier.wait(120)
         return wallets
 
     monkeypatch.setattr(

@@ -126,7 +126,7 @@ def test_each_line_is_answered_before_the_next_is_sent() -> None:
     ) as process:
         assert [ask(process, amount) for amount in ("1", "2", "3")] == ["1.00", "2.00", "3.00"]
         pipe_of(process.stdin).close()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
 
 
 def ask(process: subprocess.Popen[str], amount: str) -> str:
@@ -154,4 +154,4 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly(tmp_path: Path) 
         assert pipe_of(process.stdout).readline()
         pipe_of(process.stdout).close()
         assert pipe_of(process.stderr).read() == ""
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=120) == 1

@@ -30,7 +30,7 @@ def at_once[T](*works: Callable[[], T]) -> list[T | DomainError]:
 
     def begin(work: Callable[[], T]) -> T | DomainError:
         try:
-            barrier.wait(10)
+            barrier.wait(120)
             return work()
         except DomainError as error:
             return error

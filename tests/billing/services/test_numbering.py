@@ -30,7 +30,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 def in_own_connection(barrier: Barrier) -> str:
     try:
-        barrier.wait(10)
+        barrier.wait(120)
         return next_number(prefix="INV-")
     finally:
         connection.close()
@@ -78,22 +78,25 @@ def test_the_second_waits_until_the_first_is_done(threads: ThreadPoolExecutor) -
             connection.close()
 
     def take() -> str:
-        taken.wait(10)
+        taken.wait(120)
         try:
             return next_number(prefix="INV-")
         finally:
             connection.close()
 
     first, second = threads.submit(take_and_roll_back), threads.submit(take)
-    first.result(20)
-    assert second.result(20) == "INV-000001"
+    first.result(120)
+    assert second.result(120) == "INV-000001"
 
 
 def wait_for_a_waiter() -> None:
-    """Return when some connection waits for a lock. Unlike activity, locks are never cached."""
+    """Return when a connection waits for this one. Unlike activity, locks are never cached."""
     with connection.cursor() as cursor:
-        for _ in range(400):
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        for _ in range(2400):
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks"
+                " WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+            )
             if (cursor.fetchone() or (0,))[0]:
                 return
             sleep(0.05)

@@ -163,7 +163,7 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
         (endpoint,) = client.v1.webhook_endpoints.list().data
         assert "invoice.paid" in endpoint.enabled_events
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(120) == 0
 
 
 def test_the_command_says_what_to_do_about_a_taken_port_or_state(

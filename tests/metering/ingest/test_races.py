@@ -54,7 +54,8 @@ def wait_for_a_waiter() -> None:
     with connection.cursor() as cursor:
         for _ in range(PATIENCE_SECONDS * 50):
             cursor.execute(
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+                "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                " AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
             )
             if cursor.fetchone() != (0,):
                 return
