@@ -17,6 +17,7 @@ from rest_framework.test import APIClient
 
 from billing import glyphs, pdf
 from billing.models import Invoice, StoredPdf
+from billing.services.coupons import create_coupon, redeem_coupon
 from billing.services.invoicing import bill_customers, void_invoice
 from billing.services.one_off import OneOffLine, create_one_off_invoice
 from billing.services.pdfs import invoice_pdf, store_missing_pdfs
@@ -68,6 +69,15 @@ def test_it_says_who_sells_as_of_its_issue(acme: Customer, settings: Settings) -
     settings.SELLER_NAME = "Another Ltd"
     said = "From Weather Forecasts Ltd 1 High Street London N1 1AA Tax id GB123456789"
     assert said in text_of(invoice)
+
+
+def test_it_names_the_coupons_that_took_something_off(acme: Customer) -> None:
+    subscription = subscribe(acme, "2026-01-01")
+    for key in ("Welcome", "Thank you"):
+        coupon = create_coupon(key=key[:5], name=key, percent_off=TEN, duration="forever")
+        redeem_coupon(subscription=subscription, coupon=coupon, at=instant("2026-01-01"))
+    bill_customers(customer_ids=[acme.pk], at=instant("2026-02-02"))
+    assert "Discount (Welcome, Thank you) −$5.89" in text_of(Invoice.objects.get())  # noqa: RUF001
 
 
 def test_its_pages_are_numbered(acme: Customer) -> None:
