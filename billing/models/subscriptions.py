@@ -245,23 +245,33 @@ class SubscriptionPeriod(models.Model):
             )
         ]
         triggers = [
+            # By the statement, because a night writes many. A first period has none before it.
             pgtrigger.Trigger(
                 name="periods_have_no_gap",
-                when=pgtrigger.Before,
+                level=pgtrigger.Statement,
+                when=pgtrigger.After,
                 operation=pgtrigger.Insert,
+                referencing=pgtrigger.Referencing(new="new_periods"),  # type: ignore[no-untyped-call]
                 func=pgtrigger.Func(  # type: ignore[no-untyped-call]
                     """
                     IF EXISTS (
-                        SELECT FROM billing_subscriptionperiod
-                        WHERE subscription_id = NEW.subscription_id
-                    ) AND NOT EXISTS (
-                        SELECT FROM billing_subscriptionperiod
-                        WHERE subscription_id = NEW.subscription_id
-                        AND period_end = NEW.period_start
+                        SELECT FROM new_periods AS added
+                        WHERE NOT EXISTS (
+                            SELECT FROM billing_subscriptionperiod AS before
+                            WHERE before.subscription_id = added.subscription_id
+                            AND before.period_end = added.period_start
+                        ) AND EXISTS (
+                            SELECT FROM billing_subscriptionperiod AS other
+                            WHERE other.subscription_id = added.subscription_id
+                            AND (
+                                other.period_start < added.period_start
+                                OR other.id NOT IN (SELECT id FROM new_periods)
+                            )
+                        )
                     ) THEN
                         RAISE EXCEPTION 'pgtrigger: a period begins where the one before ends';
                     END IF;
-                    RETURN NEW;
+                    RETURN NULL;
                     """
                 ),
             )
