@@ -139,7 +139,10 @@ RICH_LIFE = [
     ("reissue", 0, 0, None),
     ("take_back", 1, 0, None),
     ("move", 0, 0, "America/New_York"),
-    ("night", 0, 40 * DAY, 40),
+    ("call", 0, 6 * DAY, 11),
+    ("night", 0, 42 * DAY, 40),
+    ("night", 0, 43 * DAY, "whole"),
+    ("call", 0, 7 * DAY, 2),
 ]
 RICH_END = [
     ("waive", 1, 0, None),
