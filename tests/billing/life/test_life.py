@@ -133,6 +133,7 @@ RICH_LIFE = [
     ("call", 0, 5 * DAY, 9),
     ("seats", 1, 15 * DAY, 5),
     ("credit", 1, 0, ("third", "credit")),
+    ("grant", 5, 0, (60, 90, False)),
     ("night", 0, 33 * DAY, "whole"),
     ("waive", 0, 0, None),
     ("charge", 0, 0, 3),
