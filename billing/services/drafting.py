@@ -131,6 +131,10 @@ def store_new_periods(accounts: Iterable[Account], at: datetime) -> None:
             begun = list(upcoming_periods(contract, at))
             contract.periods += begun
             contract.last_period = begun[-1] if begun else contract.last_period
+            for period in begun:
+                # No instant to come will close one that a change of the past has put before them.
+                if contract.subscription.is_billed(contract.end_of(period)):
+                    period.closed_at = at
             new += begun
     copy_rows(new)
 

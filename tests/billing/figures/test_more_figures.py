@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 from billing.models import CreditNote
 from tests.billing.figures.outsider import Outsider
 from tests.billing.figures.test_lives import SEATS
+from tests.billing.figures.test_minimums import EACH
 from tests.billing.figures.test_outside_figures import flat
 
 pytestmark = pytest.mark.django_db
@@ -127,6 +128,28 @@ def test_a_run_as_of_the_past_forgets_no_change_of_a_later_one(outsider: Outside
     outsider.night("2026-01-10T00:00:00Z")
     outsider.night("2026-03-02T00:00:00Z")
     assert outsider.totals() == ["31.00", "78.00"]
+
+
+def test_an_interval_of_the_past_is_billed_where_a_later_change_was_billed_before(
+    outsider: Outsider,
+) -> None:
+    """14 and 315 days of years, with 17 of January and 19 of February between them."""
+    outsider.meter()
+    outsider.plan(flat("365", timing="advance"), interval="year")
+    outsider.plan(flat("730", timing="advance"), key="team", interval="year")
+    outsider.plan(flat("31", timing="advance"), EACH, key="monthly")
+    outsider.customer()
+    subscription = outsider.subscribe("2026-01-01T00:00:00Z")
+    for day, plan in (("2026-02-20", "team"), ("2026-01-15", "monthly")):
+        outsider.night("2026-02-19T00:00:00Z")
+        outsider.change(subscription, f"{day}T00:00:00Z", plan=plan)
+        outsider.night("2026-02-21T00:00:00Z")
+    outsider.post(f"subscriptions/{subscription}/cancel", at="2026-02-22T00:00:00Z")
+    for night in ("2026-02-23T00:00:00Z", "2026-02-24T00:00:00Z"):
+        outsider.night(night)
+        outsider.use("2026-01-20T00:00:00Z", 3)
+    notes = CreditNote.objects.aggregate(total=Sum("total"))["total"]
+    assert sum(map(Decimal, outsider.totals())) - notes == Decimal("59.04")
 
 
 def test_a_pause_over_the_end_of_a_month_costs_the_days_beside_it(outsider: Outsider) -> None:
