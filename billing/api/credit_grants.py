@@ -19,8 +19,13 @@ from billing.selectors.statements import pending_credits
 from billing.services import credits
 from config.api import InstantField, KeyField, StrictSerializer
 from customers.api.permissions import customer_for, principal_of
+from customers.api.serializers import PercentField
 from customers.api.views import ID_PATTERN, CustomerOwnedViewSet
 from customers.models import Customer
+
+
+class RateField(PercentField):
+    """What was paid for one unit, as a string without superfluous zeros."""
 
 
 class CreditEntrySerializer(serializers.ModelSerializer[CreditEntry]):
@@ -37,7 +42,7 @@ class CreditEntrySerializer(serializers.ModelSerializer[CreditEntry]):
 class CreditGrantSerializer(StrictSerializer, serializers.ModelSerializer[CreditGrant]):
     customer = KeyField(Customer.objects.all())
     amount = MoneyField(max_digits=20, decimal_places=4)
-    cost_basis = MoneyField(
+    cost_basis = RateField(
         max_digits=12, decimal_places=6, min_value=Decimal(0), required=False, allow_null=True
     )
     effective_at = InstantField(required=False)

@@ -57,14 +57,14 @@ def balances(outsider: Outsider) -> dict[int, str]:
 def test_credits_pay_after_tax_and_the_ledger_says_what(outsider: Outsider) -> None:
     outsider.post("tax-rates", key="vat20", name="VAT", percent="20")
     outsider.client.patch("/api/v1/customers/acme", {"tax_rates": ["vat20"]}, format="json")
-    made = grant(outsider, "150")
+    made = grant(outsider, "150", cost_basis="0.9")
     invoice = bill(outsider)
     sums = [invoice[name] for name in ("subtotal", "tax", "credits", "total", "status")]
     assert sums == ["140.00", "28.00", "150.00", "18.00", "open"]
     ledger = outsider.client.get(f"/api/v1/credit-grants/{made}").json()
     entries = [(each["kind"], each["amount"], each["invoice"]) for each in ledger["entries"]]
     assert entries == [("granted", "150.00", None), ("applied", "-150.00", invoice["number"])]
-    assert ledger["balance"] == "0.00"
+    assert (ledger["balance"], ledger["cost_basis"]) == ("0.00", "0.9")
 
 
 @pytest.mark.django_db
