@@ -232,6 +232,9 @@ def counted_by(document: Document, invoice: Invoice) -> bool:
     """Say whether an invoice had not been billed again yet when a document was issued."""
     if not invoice.is_reissued:
         return True
+    if isinstance(document, CreditNote) and document.invoice_id == invoice.pk:
+        # Nothing is given back of an invoice any more once it is billed again.
+        return True
     same = {name: getattr(invoice, name) for name in REISSUED}
     again = Invoice.objects.filter(**same, pk__gt=invoice.pk)
     first = again.aggregate(pk=Min("pk"), at=Min("created_at"))

@@ -133,7 +133,9 @@ RICH_LIFE = [
     ("call", 0, 5 * DAY, 9),
     ("seats", 1, 15 * DAY, 5),
     ("credit", 1, 0, ("third", "credit")),
-    ("grant", 5, 0, (60, 90, False)),
+    ("credit", 0, 0, ("all", "credit")),
+    ("grant", 5, 0, (5, 90, False)),
+    ("grant", 2, 0, (60, None, False)),
     ("night", 0, 33 * DAY, "whole"),
     ("waive", 0, 0, None),
     ("charge", 0, 0, 3),
@@ -147,7 +149,7 @@ RICH_LIFE = [
 ]
 RICH_END = [
     ("waive", 1, 0, None),
-    ("amend", 2, 3 * DAY, 5),
+    ("amend", 4, 3 * DAY, 5),
     ("night", 0, 70 * DAY, "whole"),
     ("reissue", 0, 0, None),
 ]
