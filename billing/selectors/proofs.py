@@ -1,19 +1,20 @@
 """What an issued line says, worked out once more: from raw events as of its document's cut-off."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from django.db.models import Min
 
-from billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine
+from billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine, SubscriptionPeriod
 from billing.models.lines import DocumentLine
 from billing.rating.differences import Billed, left_to_bill, nothing_left
 from billing.rating.lines import RatedLine, price_usage
 from billing.rating.minimums import true_up
 from billing.rating.money import round_amount
-from billing.rating.periods import Period
+from billing.rating.periods import CALENDAR, Period, period_containing
 from billing.rating.prices import Price, parse_price
 from billing.rating.usage import Usage, no_usage
 from billing.selectors.charges import fraction_of
@@ -72,23 +73,21 @@ def is_metered(line: DocumentLine) -> bool:
 
 
 def expected_lines(document: Document, line: DocumentLine) -> Iterator[Expected]:
-    """Yield what a line that bills a charge has to say, in the one or two ways it can be right.
+    """Yield what a line that bills a charge has to say, in the few ways it can be right.
 
-    Whether its subscription was known to end with the line is not kept, and may have changed
-    since; it makes a difference for a fee that is prorated by days alone.
+    Whether its subscription was known to end with the line is not kept, nor of which interval its
+    period was then, and both may have changed since; it makes a difference for fees alone.
     """
     billed = billed_before(document, line)
     is_minimum = line.kind == DocumentLine.Kind.MINIMUM
     counts_units = not is_minimum and parse_price(line.document).counts_units
+    if is_taken_back(line) and billed is not None:
+        zero = round_amount(Decimal(0), document.currency)
+        yield expectation(nothing_left(line.price, billed, zero, counts_units=counts_units))
+        return
     seen: list[RatedLine] = []
-    for is_last in (False, True):
-        worth = least_worth_of if is_minimum else worth_of
-        rated = left_to_bill(
-            worth(document, line, is_last=is_last), billed, counts_units=counts_units
-        )
-        if is_taken_back(line) and billed is not None:
-            zero = round_amount(Decimal(0), document.currency)
-            rated = nothing_left(line.price, billed, zero, counts_units=counts_units)
+    for worth in worths_of(document, line):
+        rated = left_to_bill(worth, billed, counts_units=counts_units)
         # Parts of a period that come to the same after rounding have other steps.
         if rated not in seen:
             seen.append(rated)
@@ -104,10 +103,50 @@ def is_taken_back(line: DocumentLine) -> bool:
     return not line.quantity and line.description.endswith(f", {TAKEN_BACK}")
 
 
-def worth_of(document: Document, line: DocumentLine, *, is_last: bool) -> RatedLine:
-    """Return what the line's charge came to at the cut-off."""
-    assert line.billing_period is not None  # noqa: S101  # Only charges are asked about.
-    assert line.subscription is not None  # noqa: S101
+def worths_of(document: Document, line: DocumentLine) -> Iterator[RatedLine]:
+    """Yield what the line's charge may have come to at the cut-off."""
+    for is_last in (False, True):
+        if line.kind == DocumentLine.Kind.MINIMUM:
+            yield least_worth_of(document, line, is_last=is_last)
+            continue
+        for period in periods_of(line):
+            yield worth_of(document, line, period, is_last=is_last)
+
+
+def periods_of(line: DocumentLine) -> Iterator[SubscriptionPeriod]:
+    """Yield a line's period; for a fee in advance also as the interval of its plan would cut it.
+
+    A change to another interval from the period's start on cuts anew what is billed in advance.
+    """
+    period, price, subscription = line.billing_period, line.billed_price, line.subscription
+    assert period is not None  # noqa: S101  # Only charges are asked about.
+    yield period
+    if price is None or subscription is None or line.document.get("timing") != "advance":
+        return
+    version, zone = price.version, period.zone
+    first = (subscription.trial_end_at or subscription.start_at).astimezone(zone).date()
+    phases = subscription.phases.exclude(anchor_on=None)
+    days = {first, *(phase.anchor_on for phase in phases if phase.anchor_on)}
+    is_calendar = subscription.anchor == subscription.Anchor.CALENDAR
+    for anchor in (CALENDAR,) if is_calendar else sorted(days):
+        full = period_containing(
+            period.period_start,
+            interval=version.interval,
+            interval_count=version.interval_count,
+            zone=zone,
+            anchor=anchor,
+        )
+        if (full.start, full.end) != (period.full_start, period.full_end):
+            cut = copy(period)
+            cut.full_start, cut.full_end = full.start, full.end
+            yield cut
+
+
+def worth_of(
+    document: Document, line: DocumentLine, period: SubscriptionPeriod, *, is_last: bool
+) -> RatedLine:
+    """Return what the line's charge came to at the cut-off, as a fee of a period as it was cut."""
+    assert line.subscription is not None  # noqa: S101  # Only charges are asked about.
     price = parse_price(line.document)
     part = Period(line.period_start, line.period_end)
     return price_usage(
@@ -115,9 +154,7 @@ def worth_of(document: Document, line: DocumentLine, *, is_last: bool) -> RatedL
         usage_of(document, line, price),
         None,
         document.currency,
-        fraction=fraction_of(
-            price.proration, line.subscription, line.billing_period, part, is_last=is_last
-        ),
+        fraction=fraction_of(price.proration, line.subscription, period, part, is_last=is_last),
         is_final=not is_threshold(document),
     )
 

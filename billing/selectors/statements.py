@@ -271,7 +271,7 @@ def gone(
         quantity=rated.quantity,
         amount=rated.amount,
         period_start=key.start,
-        period_end=max(contract.end_of(period), period.period_end),
+        period_end=max(contract.end_of(period), period.period_end, key.start),
         document=listed.row.document,
         steps=[step.as_document() for step in rated.steps],
         billed_quantity=rated.billed_quantity,

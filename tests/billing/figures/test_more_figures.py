@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 from billing.models import CreditNote
 from tests.billing.figures.outsider import Outsider
 from tests.billing.figures.test_lives import SEATS
-from tests.billing.figures.test_minimums import EACH
+from tests.billing.figures.test_minimums import EACH, prove_all
 from tests.billing.figures.test_outside_figures import flat
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +99,7 @@ def test_a_change_at_the_start_of_a_period_is_billed_although_a_night_was_earlie
     for night in ("2026-02-02T02:00:00Z", "2026-02-03T02:00:00Z"):
         outsider.night(night)
     assert outsider.lines() == ["31.00", "31.00", *owed]
+    prove_all(outsider)
 
 
 def test_a_plan_that_was_billed_and_never_held_is_given_back(outsider: Outsider) -> None:
