@@ -17,7 +17,8 @@ from billing.admin.tiles import Tile, counted, figures, invoices, listing
 from billing.models import CreditGrant, Invoice, Subscription
 from billing.selectors.credits import credit_balances
 from billing.selectors.invoices import open_totals
-from billing.selectors.statements import Statement, cost_so_far, credits_in
+from billing.selectors.previews import cost_so_far, credits_in
+from billing.selectors.statements import Statement
 from billing.selectors.subscriptions import current_subscriptions
 from config.admin import ReadOnlyInline, bars_of, change_url, display, register, site
 from customers.admin import ApiKeyInline, MemberInline

@@ -27,7 +27,7 @@ from billing.models import (
     SubscriptionPeriod,
     SubscriptionPhase,
 )
-from billing.selectors.statements import preview_invoice
+from billing.selectors.previews import preview_invoice
 from billing.services.coupons import redeem_coupon, remove_coupon
 from billing.services.subscriptions import (
     cancel_subscription,

@@ -15,7 +15,7 @@ from billing.api.filters import CustomerFilter
 from billing.api.serializers import ExactField
 from billing.models import CreditEntry, CreditGrant
 from billing.selectors.credits import credit_balances
-from billing.selectors.statements import pending_credits
+from billing.selectors.previews import pending_credits
 from billing.services import credits
 from config.api import InstantField, KeyField, StrictSerializer
 from customers.api.permissions import customer_for, principal_of

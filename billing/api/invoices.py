@@ -31,7 +31,7 @@ from billing.api.serializers import (
 from billing.models import Invoice
 from billing.models.invoices import InvoiceQuerySet
 from billing.selectors.invoices import visible_invoice, visible_invoices, with_details
-from billing.selectors.statements import preview_for_customer
+from billing.selectors.previews import preview_for_customer
 from billing.services import invoicing, one_off
 from billing.services.pdfs import invoice_pdf
 from config.pdf_files import MEDIA_TYPE, pdf_response

@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.db.models import Q
 
 from billing.models import Invoice
-from billing.selectors.statements import cost_so_far
+from billing.selectors.previews import cost_so_far
 from metering.selectors.effects import Stretch, usage_of_stretches
 
 type Amounts = dict[tuple[str, str], Decimal]

@@ -18,8 +18,8 @@ from billing.rating.periods import CALENDAR, Period, period_containing
 from billing.rating.prices import Price, parse_price
 from billing.rating.usage import Usage, no_usage
 from billing.selectors.charges import fraction_of
+from billing.selectors.lines_left import TAKEN_BACK
 from billing.selectors.minimums import Stake
-from billing.selectors.statements import TAKEN_BACK
 from billing.selectors.usage import UsageReader
 from config.errors import NotFoundError
 from metering.selectors.cutoffs import Cutoff

@@ -15,15 +15,10 @@ from billing.rating.periods import Period
 from billing.selectors.accounts import RECOMPUTED, Account, Contract, read_accounts
 from billing.selectors.charges import Charge, Question, charges_of
 from billing.selectors.credits import read_wallets
+from billing.selectors.lines_left import line_of, lines_left
 from billing.selectors.one_offs import line_of_charge
 from billing.selectors.statement_lines import StatementLine
-from billing.selectors.statements import (
-    Statement,
-    discounted,
-    line_of,
-    lines_left,
-    paid_with,
-)
+from billing.selectors.statements import Statement, discounted, paid_with
 from billing.selectors.subscriptions import upcoming_periods
 from billing.selectors.usage import UsageReader
 from config.bulk import copy_rows

@@ -15,8 +15,9 @@ from billing.portal.views.invoices import invoice_row, overdue_rows
 from billing.rating.periods import Period, period_containing
 from billing.selectors.credits import credit_balances
 from billing.selectors.invoices import issued_invoices
+from billing.selectors.previews import cost_so_far, credits_in
 from billing.selectors.price_lists import words_of
-from billing.selectors.statements import Statement, cost_so_far, credits_in
+from billing.selectors.statements import Statement
 from billing.selectors.subscriptions import current_subscriptions
 from customers.models import Customer
 from metering.models import Meter

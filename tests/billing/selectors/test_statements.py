@@ -4,12 +4,8 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from billing.models import Invoice, Subscription
-from billing.selectors.statements import (
-    Statement,
-    cost_so_far,
-    preview_for_customer,
-    preview_invoice,
-)
+from billing.selectors.previews import cost_so_far, preview_for_customer, preview_invoice
+from billing.selectors.statements import Statement
 from billing.selectors.subscriptions import (
     contract_of,
     current_period,
