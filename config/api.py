@@ -138,7 +138,7 @@ class StrictFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # it has 
             known = self.known_parameters(queryset, view)
             for name in request.query_params:
                 if name not in known:
-                    message = f"There is no parameter {name!r} here. Known are {', '.join(known)}."
+                    message = f"There is no parameter {name!r} here. Known: {', '.join(known)}."
                     raise InvalidInputError(message, field=name)
         return super().filter_queryset(request, queryset, view)
 
@@ -188,7 +188,7 @@ class StrictSerializer(Serializer[Any]):
                 known = ", ".join(
                     name for name, field in self.fields.items() if not field.read_only
                 )
-                message = f"There is no such field. Known are {known}."
+                message = f"There is no such field. Known: {known}."
                 raise exceptions.ValidationError({name: [message] for name in unknown})
         return super().to_internal_value(data)
 

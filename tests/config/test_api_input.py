@@ -43,7 +43,7 @@ def test_what_a_list_does_read_from_its_address_is_known(operator: APIClient) ->
     asked = {"currency": "EUR", "limit": "500"}
     assert operator.get("/api/v1/plans", asked).status_code == 200
     answer = operator.get("/api/v1/invoices", {"state": "open"})
-    assert "Known are customer, status, subscription," in answer.json()["error"]["message"]
+    assert "Known: customer, status, subscription," in answer.json()["error"]["message"]
 
 
 def test_what_is_named_by_an_unknown_key_is_told(operator: APIClient) -> None:
