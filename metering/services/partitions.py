@@ -98,13 +98,19 @@ def make_partition(month: date) -> bool:
 def in_quiet_moment[T](step: Callable[[], T]) -> T:
     """Do a step that needs locks of the event table, in a transaction of its own.
 
-    It is tried again while the table is busy. Raises OperationalError when it stays so.
+    It waits for locks as briefly as LOCK_TIMEOUT says (see `take_turns`) and is tried again while
+    the table is busy. Raises OperationalError when it stays so.
     """
     failures = 0
     while True:
         try:
-            with transaction.atomic():
-                return step()
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SHOW lock_timeout")
+                (before,) = cursor.fetchone()
+                result = step()
+                # A caller's transaction, if there is one, goes on to wait as it did.
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [before])
+                return result
         except OperationalError as error:
             failures += 1
             if failures == ATTEMPTS or not isinstance(error.__cause__, LockNotAvailable):

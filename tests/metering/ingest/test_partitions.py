@@ -88,3 +88,11 @@ def test_the_daily_task_moves_what_waits_in_the_default_partition(acme: Customer
     make_partitions_ahead(at=NOW)
     assert "metering_event_2018_03" in partitions_in_use()
     assert stored_ids() == ["a"]
+
+
+def test_who_makes_a_partition_goes_on_to_wait_for_locks_as_before() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '7s'")
+        assert make_partitions(months=[MARCH])
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("7s",)
