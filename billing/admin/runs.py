@@ -28,6 +28,7 @@ from config.queue import enqueue_on_commit
 # How often the page of a run that is under way is loaded anew.
 REFRESH_SECONDS = 5
 MOST_FAILURES = 200
+COUNTS = ("folded", "drafted", "finalized", "skipped", "credited", "pushed")
 
 
 @register(BillingRun)
@@ -63,33 +64,11 @@ class BillingRunAdmin(ReadOnlyAdmin[BillingRun]):
         ),
         (
             "What it did",
-            {
-                "fields": (
-                    "folded",
-                    "drafted",
-                    "finalized",
-                    "skipped",
-                    "credited",
-                    "pushed",
-                    "pushes_halted",
-                )
-            },
+            {"fields": (*COUNTS, "pushes_halted")},
         ),
         ("Failures", {"fields": ("failure_lines",)}),
     )
-    readonly_fields = (
-        "status_badge",
-        "progress",
-        "seconds",
-        "took",
-        "folded",
-        "drafted",
-        "finalized",
-        "skipped",
-        "credited",
-        "pushed",
-        "failure_lines",
-    )
+    readonly_fields = ("status_badge", "progress", "seconds", "took", *COUNTS, "failure_lines")
     folded = grouped("events_folded", "Events folded")
     drafted = grouped("invoices_drafted", "Invoices drafted")
     finalized = grouped("invoices_finalized", "Invoices issued")

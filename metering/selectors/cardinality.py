@@ -8,7 +8,7 @@ from django.db import connection
 from customers.models import Customer
 from metering.models import Meter, UsageLayout
 from metering.models.usage import NO_DIMENSIONS
-from metering.selectors.layouts import layouts_of
+from metering.selectors.layouts import layout_of
 from metering.selectors.meter_sql import OTHER
 
 # In one day of one customer. A path with an id in it is what exceeds it, not a list of endpoints.
@@ -67,5 +67,5 @@ def greatest_values(meter: Meter, customer_id: int, name: str) -> list[str]:
 
 def capped_dimensions(meter: Meter, customer: Customer) -> list[str]:
     """Return the dimensions of which only the greatest values are told apart."""
-    layout = layouts_of(meter, [customer.pk]).get(customer.pk)
+    layout = layout_of(meter, customer)
     return [] if layout is None else sorted(layout.kept)

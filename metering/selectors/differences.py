@@ -10,7 +10,7 @@ from django.db import connection
 from customers.models import Customer
 from metering.models import Meter, UsageLayout
 from metering.selectors import rollups
-from metering.selectors.layouts import layouts_of
+from metering.selectors.layouts import layout_of
 from metering.selectors.rollups import FreshRows, Selection
 from metering.windows import Range
 
@@ -53,7 +53,7 @@ def differences(
     a correction that roll-ups do not hold yet are no difference: they are read from the events.
     Those that events of archived months went into, or should have, are left alone.
     """
-    layout = layouts_of(meter, [customer.pk]).get(customer.pk)
+    layout = layout_of(meter, customer)
     selection = selected(customer, span)
     if layout is None or selection is None:
         return

@@ -7,16 +7,16 @@ from uuid import UUID
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import F, Q
 
+from customers.models import Customer
 from metering.models import Meter, UsageLayout
 from metering.selectors.archive import stale_layouts
 
 
-def layouts_of(meter: Meter, customer_ids: Collection[int]) -> dict[int, UsageLayout]:
-    """Return by customer the layouts of a meter's roll-ups, of those that are complete."""
+def layout_of(meter: Meter, customer: Customer) -> UsageLayout | None:
+    """Return the layout of a customer's roll-ups of a meter, if they are complete."""
     if meter.filled_at is None:
-        return {}
-    found = UsageLayout.objects.filter(customer_id__in=customer_ids, meter=meter)
-    return {layout.customer_id: layout for layout in found}
+        return None
+    return UsageLayout.objects.filter(customer_id=customer.pk, meter=meter).first()
 
 
 @dataclass(frozen=True, slots=True)

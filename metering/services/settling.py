@@ -20,7 +20,7 @@ from metering.selectors.daily_totals import (
     write_totals,
 )
 from metering.selectors.differences import Difference, differences
-from metering.selectors.layouts import layouts_of
+from metering.selectors.layouts import layout_of
 from metering.selectors.maintenance import analyze_event_tables, vacuum_hints
 from metering.services.folding import lock_usage, recount
 from metering.windows import Grid, Range, merged
@@ -71,7 +71,7 @@ def settle_some(*, customer: Customer, found: list[Difference]) -> int:
 
 def proved(meter: Meter, customer: Customer, days: list[datetime]) -> list[Difference]:
     """Return where a meter's roll-ups of these days differ from the events, and put it right."""
-    layout = layouts_of(meter, [customer.pk]).get(customer.pk)
+    layout = layout_of(meter, customer)
     if layout is None:
         return []
     wrong: list[Difference] = []

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from customers.models import Customer
 from metering.models import Meter, UsageLayout
-from metering.selectors.layouts import cut_alike, layouts_of
+from metering.selectors.layouts import cut_alike, layout_of
 from metering.selectors.usage import usage, usage_quantity
 from metering.selectors.usage_plan import Question, plan_reading
 from metering.services.folding import fold_pending, rebuild_usage
@@ -40,7 +40,7 @@ def days_of(meter: Meter, customer: Customer) -> list[int]:
 
 def plan(meter: Meter, customer: Customer, **question: Any) -> Any:
     starts = [datetime(2026, 3, day, tzinfo=customer.zone) for day in range(10, 15)]
-    layout = layouts_of(meter, [customer.pk]).get(customer.pk)
+    layout = layout_of(meter, customer)
     asked: dict[str, Any] = {
         "starts": starts,
         "end": starts[-1] + DAY,
@@ -107,7 +107,10 @@ def test_a_customer_who_comes_after_the_filling_has_roll_ups_at_once(nepal: Cust
     late = make_customer("late")
     store_batch(late, [Use(NOW)])
     fold_pending(at=NOW)
-    assert set(layouts_of(meter, [nepal.pk, late.pk])) == {nepal.pk, late.pk}
+    assert {layout.customer_id for each in (nepal, late) if (layout := layout_of(meter, each))} == {
+        nepal.pk,
+        late.pk,
+    }
     assert list(verify_usage()) == []
 
 
